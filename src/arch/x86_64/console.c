@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The console: the first serial port, polled, 115200 baud, and the end of the machine. A port that is not
+ * there, or that stays busy, costs a bounded time once and is then left alone.
+ *
+ * Source: National Semiconductor PC16550D; QEMU's isa-debug-exit.
+ */
+#include <x86.h>
+
+#define UART 0x3f8
+enum { UART_DATA = UART, UART_INTERRUPT_ENABLE = UART + 1, UART_FIFO = UART + 2, UART_LINE = UART + 3,
+       UART_MODEM = UART + 4, UART_STATUS = UART + 5, UART_SCRATCH = UART + 7 };
+
+#define LINE_8N1 0x03
+#define LINE_DIVISOR 0x80
+#define DIVISOR_115200 1
+#define STATUS_RECEIVED 0x01
+#define STATUS_ROOM 0x20
+#define STATUS_IDLE 0x40
+#define BUSY_MAX 1000000
+
+#define DEBUG_EXIT_PORT 0xf4
+#define DEBUG_EXIT_VALUE 0x10         /* QEMU ends with (0x10 << 1) | 1 = 33 */
+
+static bool present;
+
+void console_init(void)
+{
+    arch_out8(UART_SCRATCH, 0x5a);
+    present = arch_in8(UART_SCRATCH) == 0x5a;
+    if (!present)
+        return;
+    arch_out8(UART_INTERRUPT_ENABLE, 0);
+    arch_out8(UART_LINE, LINE_DIVISOR);
+    arch_out8(UART_DATA, DIVISOR_115200);
+    arch_out8(UART_INTERRUPT_ENABLE, 0);
+    arch_out8(UART_LINE, LINE_8N1);
+    arch_out8(UART_FIFO, 0xc7);
+    arch_out8(UART_MODEM, 0x03);
+}
+
+static void wait_for(uint8_t status)
+{
+    for (uint32_t i = 0; i < BUSY_MAX; i++) {
+        if (arch_in8(UART_STATUS) & status)
+            return;
+        arch_relax();
+    }
+    present = false;
+}
+
+static void put(char c)
+{
+    if (!present)
+        return;
+    wait_for(STATUS_ROOM);
+    arch_out8(UART_DATA, (uint8_t)c);
+}
+
+void arch_console_write(const char *text, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        if (text[i] == '\n')
+            put('\r');
+        put(text[i]);
+    }
+}
+
+size_t arch_console_read(char *text, size_t bytes)
+{
+    size_t count = 0;
+
+    while (present && count < bytes && (arch_in8(UART_STATUS) & STATUS_RECEIVED))
+        text[count++] = (char)arch_in8(UART_DATA);
+    return count;
+}
+
+/* The status is in the last line that was printed; QEMU's own code only says that the machine got here. */
+noreturn_fn void arch_machine_exit(unsigned status)
+{
+    (void)status;
+    if (present)
+        wait_for(STATUS_IDLE);
+    arch_out32(DEBUG_EXIT_PORT, DEBUG_EXIT_VALUE);
+    for (;;)
+        __asm__ volatile("cli; hlt");
+}

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Page tables: four levels, one set for everything. There is no ring 3, so no entry has the user bit; CR0.WP
+ * makes read-only pages hold in ring 0 too.
+ *
+ * An entry that arch_protect() left without rights is not present but keeps its frame and ENTRY_KEPT.
+ *
+ * `lock` guards every change. arch_lookup() takes no lock: it reads entries one by one, so that a report can use
+ * it whatever was interrupted; its caller sees to it that the range is not being unmapped.
+ *
+ * Only this CPU's TLB is flushed here. With several CPUs the runtime sends the others a shootdown.
+ */
+#include <x86.h>
+
+#include <lib/bits.h>
+#include <lib/errno.h>
+
+#include "paging.h"
+
+#define ENTRIES 512
+#define INVLPG_MAX 64                 /* pages flushed one by one; more flush all */
+
+uint64_t arch_direct_map = DIRECT_MAP_BASE;
+uintptr_t arch_stack_window = STACK_WINDOW_BASE;
+uintptr_t arch_io_window = IO_WINDOW_BASE;
+
+static uint32_t lock;
+
+static bool tables_lock(void)
+{
+    bool irq = arch_irq_save();
+
+    while (__atomic_exchange_n(&lock, 1, __ATOMIC_ACQUIRE))
+        arch_relax();
+    return irq;
+}
+
+static void tables_unlock(bool irq)
+{
+    __atomic_store_n(&lock, 0, __ATOMIC_RELEASE);
+    arch_irq_restore(irq);
+}
+
+static uint64_t *table_at(uint64_t entry)
+{
+    return arch_phys_to_virt(entry & ENTRY_ADDRESS);
+}
+
+static unsigned index_of(uintptr_t va, unsigned level)
+{
+    return (va >> (PAGE_SHIFT + 9 * level)) & (ENTRIES - 1);
+}
+
+static uint64_t *root(void)
+{
+    return table_at(read_cr3());
+}
+
+uint64_t paging_entry_bits(unsigned access)
+{
+    uint64_t bits = access & (ARCH_READ | ARCH_WRITE | ARCH_EXEC) ? ENTRY_PRESENT : ENTRY_KEPT;
+
+    if (access & ARCH_WRITE)
+        bits |= ENTRY_WRITE;
+    if (!(access & ARCH_EXEC))
+        bits |= ENTRY_NO_EXECUTE;
+    if (access & ARCH_UNCACHED)
+        bits |= ENTRY_UNCACHED;
+    return bits;
+}
+
+/*
+ * The slot of @va's 4 KiB entry; NULL where a table is missing or a large page lies. With @create missing tables
+ * are made, and NULL means out of memory.
+ */
+static uint64_t *walk(uintptr_t va, bool create)
+{
+    uint64_t *table = root();
+
+    for (unsigned level = 3; level > 0; level--) {
+        uint64_t *entry = &table[index_of(va, level)];
+        if (!(*entry & ENTRY_PRESENT)) {
+            uint64_t phys = create ? arch_upcalls.table_page() : 0;
+            if (!phys)
+                return NULL;
+            *entry = phys | ENTRY_PRESENT | ENTRY_WRITE;
+        } else if (*entry & ENTRY_LARGE) {
+            return NULL;
+        }
+        table = table_at(*entry);
+    }
+    return &table[index_of(va, 0)];
+}
+
+static void flush(uintptr_t va, size_t count)
+{
+    if (count > INVLPG_MAX) {
+        write_cr3(read_cr3());
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        __asm__ volatile("invlpg (%0)" : : "r"(va + i * PAGE_BYTES) : "memory");
+}
+
+/* Under the lock. Table after table, so that a large hole costs little. */
+static void clear(uintptr_t va, size_t count)
+{
+    for (size_t i = 0; i < count;) {
+        uint64_t *entry = walk(va + i * PAGE_BYTES, false);
+        size_t left_in_table = ENTRIES - index_of(va + i * PAGE_BYTES, 0);
+        size_t run = MIN(left_in_table, count - i);
+        for (size_t j = 0; entry && j < run; j++)
+            entry[j] = 0;
+        i += run;
+    }
+}
+
+int arch_map(uintptr_t va, uint64_t phys, size_t count, unsigned access)
+{
+    uint64_t bits = paging_entry_bits(access);
+    bool irq = tables_lock();
+    size_t done = 0;
+
+    for (; done < count; done++) {
+        uint64_t *entry = walk(va + done * PAGE_BYTES, true);
+        if (!entry)
+            break;
+        *entry = (phys + done * PAGE_BYTES) | bits;
+    }
+    if (done < count)
+        clear(va, done);
+    tables_unlock(irq);
+    if (done < count) {
+        flush(va, done);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+void arch_unmap(uintptr_t va, size_t count)
+{
+    bool irq = tables_lock();
+
+    clear(va, count);
+    tables_unlock(irq);
+    flush(va, count);
+}
+
+void arch_protect(uintptr_t va, size_t count, unsigned access)
+{
+    uint64_t bits = paging_entry_bits(access);
+    bool irq = tables_lock();
+
+    for (size_t i = 0; i < count;) {
+        uint64_t *entry = walk(va + i * PAGE_BYTES, false);
+        size_t left_in_table = ENTRIES - index_of(va + i * PAGE_BYTES, 0);
+        size_t run = MIN(left_in_table, count - i);
+        for (size_t j = 0; entry && j < run; j++) {
+            if (entry[j] & (ENTRY_PRESENT | ENTRY_KEPT))
+                entry[j] = (entry[j] & ENTRY_ADDRESS) | bits;
+        }
+        i += run;
+    }
+    tables_unlock(irq);
+    flush(va, count);
+}
+
+static unsigned access_of(uint64_t entry)
+{
+    if (!(entry & ENTRY_PRESENT))
+        return 0;
+    return ARCH_READ | (entry & ENTRY_WRITE ? ARCH_WRITE : 0)
+           | (entry & ENTRY_NO_EXECUTE ? 0 : ARCH_EXEC) | (entry & ENTRY_UNCACHED ? ARCH_UNCACHED : 0);
+}
+
+bool arch_lookup(uintptr_t va, uint64_t *phys, unsigned *access)
+{
+    uint64_t *table = root();
+
+    if ((int64_t)(va << 16) >> 16 != (int64_t)va)
+        return false;
+    for (unsigned level = 3;; level--) {
+        uint64_t entry = __atomic_load_n(&table[index_of(va, level)], __ATOMIC_RELAXED);
+        bool leaf = level == 0 || (entry & ENTRY_LARGE);
+        if (!(entry & ENTRY_PRESENT) && !(level == 0 && (entry & ENTRY_KEPT)))
+            return false;
+        if (leaf) {
+            uint64_t offset_mask = (UINT64_C(1) << (PAGE_SHIFT + 9 * level)) - 1;
+            if (phys)
+                *phys = (entry & ENTRY_ADDRESS & ~offset_mask) | (va & offset_mask);
+            if (access)
+                *access = access_of(entry);
+            return true;
+        }
+        table = table_at(entry);
+    }
+}
+
+static bool table_empty(const uint64_t *table)
+{
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        if (table[i])
+            return false;
+    }
+    return true;
+}
+
+/* The slot of the entry that points at @va's table of @level; NULL if there is none. */
+static uint64_t *slot_of_table(uintptr_t va, unsigned level)
+{
+    uint64_t *table = root();
+
+    for (unsigned at = 3;; at--) {
+        uint64_t *entry = &table[index_of(va, at)];
+        if (!(*entry & ENTRY_PRESENT) || (*entry & ENTRY_LARGE))
+            return NULL;
+        if (at == level + 1)
+            return entry;
+        table = table_at(*entry);
+    }
+}
+
+/*
+ * Level by level from the bottom. A freed table goes back at once, which is right on one CPU: the flush that
+ * follows happens before anybody can use the frame with interrupts on.
+ */
+void arch_trim_tables(uintptr_t va, size_t count)
+{
+    bool irq = tables_lock();
+    uintptr_t end = va + count * PAGE_BYTES;
+    bool freed = false;
+
+    for (unsigned level = 0; level < 3; level++) {
+        uint64_t span = UINT64_C(1) << (PAGE_SHIFT + 9 * (level + 1));
+        uint64_t upper_span = span << 9;
+        for (uintptr_t at = align_down(va, span); at < end;) {
+            uint64_t *slot = slot_of_table(at, level);
+            /* Without the table above, nothing more lies in what that covers. */
+            if (!slot && level < 2 && !slot_of_table(at, level + 1)) {
+                at = align_up(at + 1, upper_span);
+                continue;
+            }
+            if (slot && table_empty(table_at(*slot))) {
+                uint64_t phys = *slot & ENTRY_ADDRESS;
+                *slot = 0;
+                write_cr3(read_cr3());
+                arch_upcalls.table_page_free(phys);
+                freed = true;
+            }
+            at += span;
+        }
+    }
+    if (freed)
+        write_cr3(read_cr3());
+    tables_unlock(irq);
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the files of this port share: registers, instructions, the port's own per-CPU data. Only boot/ sees it
+ * besides; everything else goes through <arch/arch.h>.
+ *
+ * Address space, all of it in ring 0, one set of tables for ever:
+ *
+ *     0000000000001000  the app                    (page 0 is never mapped)
+ *     ffff800000000000  direct map of all RAM      read-write, not executable; the image's text and constants
+ *                                                  are read-only here too
+ *     ffffc00000000000  stack window, 1 TiB
+ *     ffffd00000000000  window for device registers, 64 GiB
+ *     ffffe00000000000  the port's own device registers (local APIC)
+ *     ffffffff80000000  KERNEL_BASE: the image, its virtual address minus this is its physical one
+ */
+#pragma once
+
+#include <arch/arch.h>
+#include <arch/boot_info.h>
+
+#define KERNEL_BASE UINT64_C(0xffffffff80000000)
+#define DIRECT_MAP_BASE UINT64_C(0xffff800000000000)
+#define STACK_WINDOW_BASE UINT64_C(0xffffc00000000000)
+#define IO_WINDOW_BASE UINT64_C(0xffffd00000000000)
+#define PORT_WINDOW_BASE UINT64_C(0xffffe00000000000)
+
+#define CPUS_MAX_X86 64
+
+/* Vectors. 0x20-0x2f are where the old interrupt controller's spurious ones would land. */
+enum {
+    VECTOR_DEBUG = 1, VECTOR_NMI = 2, VECTOR_DOUBLE_FAULT = 8, VECTOR_NOT_PRESENT = 11,
+    VECTOR_STACK_SEGMENT = 12, VECTOR_PROTECTION = 13, VECTOR_PAGE_FAULT = 14,
+    VECTOR_MACHINE_CHECK = 18, VECTOR_PIC_FIRST = 0x20, VECTOR_DEVICE_FIRST = 0x30,
+    VECTOR_DEVICE_LAST = 0xef, VECTOR_TIMER = 0xf0, VECTOR_SPURIOUS = 0xff,
+};
+
+enum { IST_IRQ = 1, IST_PAGE_FAULT, IST_DOUBLE_FAULT, IST_NMI, IST_MACHINE_CHECK, IST_OTHER, IST_DEBUG };
+
+/* How far an IST stack's top moves while a handler runs on it, so that a fault inside does not overwrite. */
+#define IST_SHIFT 2048
+
+struct tss {
+    uint32_t reserved0;
+    uint64_t rsp[3];
+    uint64_t reserved1;
+    uint64_t ist[7];                  /* ist[n - 1] is IST n */
+    uint64_t reserved2;
+    uint16_t reserved3, io_map;
+} __attribute__((packed));
+
+#define GDT_ENTRIES 5                 /* null, code, data, task state (two) */
+
+/* The port's part of a CPU; arch_cpu()->port. Touched by its own CPU, interrupts off. */
+struct x86_cpu {
+    struct tss tss;
+    uint64_t gdt[GDT_ENTRIES];
+    uintptr_t report_top;
+    uint32_t apic_id;
+    uint64_t timer_deadline_ns;
+    struct irq *irqs[VECTOR_DEVICE_LAST + 1 - VECTOR_DEVICE_FIRST];
+};
+
+static inline struct x86_cpu *x86_cpu(void)
+{
+    return arch_cpu()->port;
+}
+
+struct x86_features {
+    bool xsave, avx, fsgsbase, rdrand, huge_pages;
+    uint32_t fpu_bytes;
+};
+extern struct x86_features x86_features;
+
+/* ---- instructions ---- */
+
+#define MSR_APIC_BASE 0x1bu
+#define MSR_EFER 0xc0000080u
+#define MSR_STAR 0xc0000081u
+#define MSR_LSTAR 0xc0000082u
+#define MSR_FMASK 0xc0000084u
+#define MSR_FS_BASE 0xc0000100u
+#define MSR_GS_BASE 0xc0000101u
+
+static inline uint64_t rdmsr(uint32_t msr)
+{
+    uint32_t low, high;
+    __asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
+    return (uint64_t)high << 32 | low;
+}
+
+static inline void wrmsr(uint32_t msr, uint64_t value)
+{
+    __asm__ volatile("wrmsr"
+                     :
+                     : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+                     : "memory");
+}
+
+static inline uint64_t rdtsc(void)
+{
+    uint32_t low, high;
+    __asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high) : : "memory");
+    return (uint64_t)high << 32 | low;
+}
+
+struct cpuid {
+    uint32_t eax, ebx, ecx, edx;
+};
+
+static inline struct cpuid cpuid(uint32_t leaf, uint32_t subleaf)
+{
+    struct cpuid r;
+    __asm__ volatile("cpuid"
+                     : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+                     : "a"(leaf), "c"(subleaf));
+    return r;
+}
+
+static inline uint64_t read_cr2(void)
+{
+    uint64_t value;
+    __asm__ volatile("movq %%cr2, %0" : "=r"(value));
+    return value;
+}
+
+static inline uint64_t read_cr3(void)
+{
+    uint64_t value;
+    __asm__ volatile("movq %%cr3, %0" : "=r"(value));
+    return value;
+}
+
+static inline void write_cr3(uint64_t value)
+{
+    __asm__ volatile("movq %0, %%cr3" : : "r"(value) : "memory");
+}
+
+/* ---- between the files ---- */
+
+/* paging_boot.c: all usable RAM, sorted; boot/regions.c makes it. */
+struct boot_ram {
+    struct boot_region regions[BOOT_REGIONS_MAX];
+    uint32_t count;
+};
+extern struct boot_ram boot_ram;
+void paging_init(void);
+
+/* console.c */
+void console_init(void);
+
+/* fpu.c */
+void fpu_init_cpu(void);
+void fpu_restore(const void *area);
+
+/* traps.c */
+void traps_init(void);
+
+/* apic.c, clock.c */
+void apic_init_cpu(void);
+void apic_timer_interrupt(void);
+void apic_end_of_interrupt(void);
+void apic_timer_start(uint32_t count);
+uint32_t apic_timer_left(void);
+void clock_init(void);
+/* Local-APIC timer ticks in @ns, at least 1, at most what its counter holds. */
+uint32_t clock_apic_ticks(uint64_t ns);
+
+/* thread.c: from IST 1 to the thread that runs. */
+void x86_set_current(struct arch_thread *thread);

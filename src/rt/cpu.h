@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+/* The per-CPU area, reached through GS. Guard of each field: the owner CPU with interrupts off. */
+#pragma once
+
+#include <arch/arch.h>
+#include <lib/list.h>
+#include <rt/spinlock.h>
+
+struct thread;
+
+#define CPUS_MAX 64
+
+struct cpu {
+    struct arch_cpu arch;             /* first */
+    struct thread *idle;
+    struct spinlock run_lock;
+    struct list ready;                /* run_lock */
+    bool need_resched;
+    uint64_t slice_end_ns;
+    struct spinlock timer_lock;
+    struct list timers;               /* timer_lock; by deadline */
+    uint64_t armed_ns;                /* what the CPU's timer is set to; UINT64_MAX: nothing */
+    uint64_t sampled_ns;
+    struct spinlock work_lock;
+    struct list work;                 /* work_lock */
+    struct thread *worker;
+    uint32_t spin_depth;              /* spin locks held here */
+};
+
+extern struct cpu *cpus[CPUS_MAX];
+extern uint32_t cpu_count;
+static inline struct cpu *this_cpu(void) { return (struct cpu *)arch_cpu(); }
+
+/* Makes CPU 0's area and turns the boot context into its idle thread. */
+void sched_init(void);
+/* Gives the CPU its guarded interrupt, IST and report stacks. -ENOMEM. */
+int cpu_map_stacks(struct cpu *cpu);
+/* The boot context becomes the idle loop; never returns. */
+noreturn_fn void sched_idle_loop(void);

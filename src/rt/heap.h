@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+/* The kernel heap: slabs from 16 to 1984 bytes (aligned to 64 from 64 on), whole
+ * pages above. Never sleeps. Any context but NMI. */
+#pragma once
+
+#include <lib/types.h>
+
+void *heap_alloc(size_t bytes);       /* NULL when memory is out */
+void *heap_zalloc(size_t bytes);
+void heap_free(void *p);              /* NULL is allowed */
+char *heap_strdup(const char *s);
+uint64_t heap_bytes_in_use(void);

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A buddy allocator. Free blocks are linked through their own first bytes; one byte a frame says what
+ * a block's first frame is: free or taken, and of which order. The byte array is carved out of RAM.
+ * One lock guards everything; `reserved_pages` frames of the free ones are promised to app memory.
+ */
+#include <rt/page.h>
+
+#include <arch/arch.h>
+#include <arch/boot_info.h>
+#include <lib/bits.h>
+#include <lib/errno.h>
+#include <lib/string.h>
+#include <rt/assert.h>
+#include <rt/param.h>
+#include <rt/spinlock.h>
+
+#define STATE_TAIL 0x00u              /* inside a block, or not RAM */
+#define STATE_FREE 0x40u              /* | order: first frame of a free block */
+#define STATE_TAKEN 0x80u             /* | order: first frame of an allocated block */
+#define STATE_ORDER 0x0fu
+#define LOW_MEMORY_END MIB(1)         /* left to the firmware and to starting CPUs */
+#define SHRINK_BATCH 32u
+
+static struct spinlock page_lock;
+static struct list free_lists[PAGE_ORDER_MAX + 1];
+static uint8_t *states;               /* by frame number */
+static uint64_t frame_count;
+static uint64_t free_pages, total_pages, reserved_pages;
+static struct list shrinkers = LIST_INIT(shrinkers);
+
+static uint64_t frame_of(const void *page) { return arch_virt_to_phys(page) >> PAGE_SHIFT; }
+static struct list *link_of(uint64_t frame) { return arch_phys_to_virt(frame << PAGE_SHIFT); }
+
+static void block_free(uint64_t frame, unsigned order)
+{
+    while (order < PAGE_ORDER_MAX) {
+        uint64_t buddy = frame ^ (UINT64_C(1) << order);
+        if (buddy >= frame_count || states[buddy] != (STATE_FREE | order))
+            break;
+        list_remove(link_of(buddy));
+        states[buddy] = STATE_TAIL;
+        frame &= ~(UINT64_C(1) << order);
+        order++;
+    }
+    states[frame] = (uint8_t)(STATE_FREE | order);
+    list_push_front(&free_lists[order], link_of(frame));
+}
+
+static void *block_take(unsigned order)
+{
+    unsigned from = order;
+    while (from <= PAGE_ORDER_MAX && list_empty(&free_lists[from]))
+        from++;
+    if (from > PAGE_ORDER_MAX)
+        return NULL;
+    struct list *link = list_pop_front(&free_lists[from]);
+    uint64_t frame = frame_of(link);
+    while (from > order) {
+        from--;
+        uint64_t upper = frame + (UINT64_C(1) << from);
+        states[upper] = (uint8_t)(STATE_FREE | from);
+        list_push_front(&free_lists[from], link_of(upper));
+    }
+    states[frame] = (uint8_t)(STATE_TAKEN | order);
+    return link;
+}
+
+static void add_range(uint64_t start, uint64_t end)
+{
+    uint64_t frame = start >> PAGE_SHIFT, last = end >> PAGE_SHIFT;
+    total_pages += last - frame;
+    free_pages += last - frame;
+    while (frame < last) {
+        unsigned order = PAGE_ORDER_MAX;
+        while ((frame & ((UINT64_C(1) << order) - 1)) || frame + (UINT64_C(1) << order) > last)
+            order--;
+        block_free(frame, order);
+        frame += UINT64_C(1) << order;
+    }
+}
+
+/* Adds [start, end) without the parts that the kernel, the modules and the byte array occupy. */
+static void add_region(uint64_t start, uint64_t end, uint64_t states_start, uint64_t states_end)
+{
+    uint64_t at = MAX(start, LOW_MEMORY_END);
+    while (at < end) {
+        uint64_t hole_start = end, hole_end = end;
+        struct { uint64_t start, end; } taken[2 + BOOT_MODULES_MAX] = {
+            {boot_info.kernel_start, boot_info.kernel_end}, {states_start, states_end}};
+        for (uint32_t i = 0; i < boot_info.module_count; i++) {
+            taken[2 + i].start = boot_info.modules[i].start;
+            taken[2 + i].end = boot_info.modules[i].end;
+        }
+        for (uint32_t i = 0; i < 2 + boot_info.module_count; i++) {
+            uint64_t s = align_down(taken[i].start, PAGE_BYTES);
+            uint64_t e = align_up(taken[i].end, PAGE_BYTES);
+            if (e > at && s < hole_start && e > s) {
+                hole_start = MAX(s, at);
+                hole_end = e;
+            }
+        }
+        if (hole_start > at)
+            add_range(at, MIN(hole_start, end));
+        at = hole_end;
+    }
+}
+
+static bool overlaps_taken(uint64_t start, uint64_t end, uint64_t *past)
+{
+    if (start < boot_info.kernel_end && end > boot_info.kernel_start) {
+        *past = boot_info.kernel_end;
+        return true;
+    }
+    for (uint32_t i = 0; i < boot_info.module_count; i++)
+        if (start < boot_info.modules[i].end && end > boot_info.modules[i].start) {
+            *past = boot_info.modules[i].end;
+            return true;
+        }
+    return false;
+}
+
+static uint64_t place_states(uint64_t bytes)
+{
+    for (uint32_t i = 0; i < boot_info.region_count; i++) {
+        uint64_t at = MAX(boot_info.regions[i].start, LOW_MEMORY_END), past;
+        while (at + bytes <= boot_info.regions[i].end) {
+            if (!overlaps_taken(at, at + bytes, &past))
+                return at;
+            at = align_up(past, PAGE_BYTES);
+        }
+    }
+    panic("page: no room for %lu bytes of frame states", (unsigned long)bytes);
+}
+
+void page_init(void)
+{
+    uint64_t usable = 0, end = 0, left = params.mem ? params.mem : UINT64_MAX;
+    for (uint32_t i = 0; i < boot_info.region_count; i++) {
+        struct boot_region *r = &boot_info.regions[i];
+        uint64_t bytes = r->end - r->start;
+        if (bytes > left)
+            r->end = r->start + align_down(left, PAGE_BYTES);
+        left -= MIN(left, bytes);
+        usable += r->end - r->start;
+        end = MAX(end, r->end);
+    }
+    ASSERT(usable > 0, "the loader reported usable memory");
+    frame_count = end >> PAGE_SHIFT;
+    uint64_t bytes = align_up(frame_count, PAGE_BYTES);
+    uint64_t at = place_states(bytes);
+    states = arch_phys_to_virt(at);
+    memset(states, STATE_TAIL, frame_count);
+    for (unsigned i = 0; i <= PAGE_ORDER_MAX; i++)
+        list_init(&free_lists[i]);
+    for (uint32_t i = 0; i < boot_info.region_count; i++)
+        add_region(boot_info.regions[i].start, boot_info.regions[i].end, at, at + bytes);
+}
+
+/* Asks each cache in turn for @wanted clean pages. The list only ever grows, so it needs no lock. */
+static uint64_t shrink_caches(uint64_t wanted)
+{
+    uint64_t got = 0;
+    for (struct list *l = shrinkers.next; l != &shrinkers && got < wanted; l = l->next) {
+        struct shrinker *shrinker = list_entry(l, struct shrinker, link);
+        got += shrinker->ops->shrink(shrinker, wanted - got);
+    }
+    return got;
+}
+
+static void *try_alloc(unsigned order)
+{
+    uint64_t count = UINT64_C(1) << order;
+    void *block = NULL;
+    bool irq = spin_lock(&page_lock);
+    if (free_pages >= reserved_pages + count)
+        block = block_take(order);
+    if (block)
+        free_pages -= count;
+    spin_unlock(&page_lock, irq);
+    return block;
+}
+
+void *page_alloc(unsigned order)
+{
+    ASSERT(order <= PAGE_ORDER_MAX, "order of an allocation");
+    void *block = try_alloc(order);
+    for (unsigned tries = 0; !block && tries < 8; tries++) {
+        if (!shrink_caches(MAX((uint64_t)SHRINK_BATCH, UINT64_C(1) << order)))
+            break;
+        block = try_alloc(order);
+    }
+    return block ? block : try_alloc(order);
+}
+
+void *page_alloc_zeroed(unsigned order)
+{
+    void *block = page_alloc(order);
+    if (block)
+        memset(block, 0, (size_t)PAGE_BYTES << order);
+    return block;
+}
+
+void page_free(void *pages, unsigned order)
+{
+    uint64_t frame = frame_of(pages);
+    bool irq = spin_lock(&page_lock);
+    ASSERT(frame < frame_count && states[frame] == (STATE_TAKEN | order), "free of a taken block");
+    block_free(frame, order);
+    free_pages += UINT64_C(1) << order;
+    spin_unlock(&page_lock, irq);
+}
+
+unsigned page_order(const void *pages)
+{
+    uint64_t frame = frame_of(pages);
+    ASSERT(frame < frame_count && (states[frame] & STATE_TAKEN), "start of a taken block");
+    return states[frame] & STATE_ORDER;
+}
+
+uint64_t page_count_total(void) { return total_pages; }
+uint64_t page_count_free(void) { return free_pages; }
+
+int page_reserve(uint64_t count)
+{
+    for (unsigned tries = 0;; tries++) {
+        bool irq = spin_lock(&page_lock);
+        bool fits = free_pages >= reserved_pages && free_pages - reserved_pages >= count;
+        uint64_t missing = fits ? 0 : reserved_pages + count - free_pages;
+        if (fits)
+            reserved_pages += count;
+        spin_unlock(&page_lock, irq);
+        if (fits)
+            return 0;
+        if (tries == 8 || missing > total_pages || !shrink_caches(missing))
+            return -ENOMEM;
+    }
+}
+
+void page_unreserve(uint64_t count)
+{
+    bool irq = spin_lock(&page_lock);
+    ASSERT(reserved_pages >= count, "reservations given back were made");
+    reserved_pages -= count;
+    spin_unlock(&page_lock, irq);
+}
+
+void *page_alloc_reserved(void)
+{
+    bool irq = spin_lock(&page_lock);
+    ASSERT(reserved_pages > 0 && free_pages >= reserved_pages, "reserved frames are there");
+    void *page = block_take(0);
+    ASSERT(page, "a reserved frame is there");
+    reserved_pages--;
+    free_pages--;
+    spin_unlock(&page_lock, irq);
+    memset(page, 0, PAGE_BYTES);
+    return page;
+}
+
+void page_free_reserved(void *page)
+{
+    uint64_t frame = frame_of(page);
+    bool irq = spin_lock(&page_lock);
+    ASSERT(frame < frame_count && states[frame] == STATE_TAKEN, "free of a taken frame");
+    block_free(frame, 0);
+    free_pages++;
+    reserved_pages++;
+    spin_unlock(&page_lock, irq);
+}
+
+void page_register_shrinker(struct shrinker *shrinker)
+{
+    bool irq = spin_lock(&page_lock);
+    list_push_back(&shrinkers, &shrinker->link);
+    spin_unlock(&page_lock, irq);
+}

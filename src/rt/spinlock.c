@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+/* Ticket locks that keep interrupts off while held. */
+#include <rt/spinlock.h>
+
+#include <rt/assert.h>
+#include <rt/cpu.h>
+
+bool spin_lock(struct spinlock *lock)
+{
+    bool irq = arch_irq_save();
+    uint32_t ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
+    while (__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket)
+        arch_relax();
+    this_cpu()->spin_depth++;
+    return irq;
+}
+
+void spin_unlock(struct spinlock *lock, bool irq)
+{
+    struct cpu *cpu = this_cpu();
+    ASSERT(cpu->spin_depth > 0, "unlock of a spin lock that is not held");
+    cpu->spin_depth--;
+    __atomic_store_n(&lock->serving, lock->serving + 1, __ATOMIC_RELEASE);
+    arch_irq_restore(irq);
+}
+
+bool spin_is_locked(const struct spinlock *lock)
+{
+    return __atomic_load_n(&lock->next, __ATOMIC_RELAXED) !=
+           __atomic_load_n(&lock->serving, __ATOMIC_RELAXED);
+}

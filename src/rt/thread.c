@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+/* Making and ending threads. Scheduling them is sched.c. */
+#include <rt/thread.h>
+
+#include <lib/bits.h>
+#include <lib/errno.h>
+#include <lib/string.h>
+#include <rt/assert.h>
+#include <rt/heap.h>
+#include <rt/param.h>
+#include <rt/sched.h>
+#include <rt/stack.h>
+#include <rt/work.h>
+#include <rt/xstack.h>
+
+static struct spinlock all_lock;
+static struct list all_threads = LIST_INIT(all_threads);
+static uint32_t next_id;
+
+void thread_register(struct thread *thread)
+{
+    bool irq = spin_lock(&all_lock);
+    thread->id = next_id++;
+    list_push_back(&all_threads, &thread->all_link);
+    spin_unlock(&all_lock, irq);
+}
+
+static void unregister(struct thread *thread)
+{
+    bool irq = spin_lock(&all_lock);
+    list_remove(&thread->all_link);
+    spin_unlock(&all_lock, irq);
+}
+
+void thread_for_each(const struct thread_visitor *visitor)
+{
+    struct thread *thread;
+    bool irq = spin_lock(&all_lock);
+    list_for_each(thread, &all_threads, all_link)
+        visitor->visit(visitor, thread);
+    spin_unlock(&all_lock, irq);
+}
+
+int thread_prepare(const struct thread_def *def, void *argument, struct thread **out)
+{
+    struct thread *thread = heap_zalloc(sizeof(*thread));
+    if (!thread)
+        return -ENOMEM;
+    size_t bytes = align_up(def->stack_bytes ? def->stack_bytes : params.stack_size, PAGE_BYTES);
+    int err = stack_map(bytes, STACK_HOME, "home", &thread->home);
+    if (err) {
+        heap_free(thread);
+        return err;
+    }
+    thread->def = def;
+    thread->argument = argument;
+    thread->stack = thread->home;
+    thread->home->owner = thread;
+    str_copy(thread->name, def->name, sizeof(thread->name));
+    list_init(&thread->parked);
+    list_init(&thread->run_link);
+    timer_init(&thread->sleep_timer, &thread_sleep_timer_ops);
+    thread->state = THREAD_BLOCKED;
+    arch_thread_init(&thread->arch, thread->home->top);
+    thread->arch.home_top = thread->home->top;
+    thread->arch.probe_base = xstack_probe_base(thread->home);
+    thread_register(thread);
+    *out = thread;
+    return 0;
+}
+
+void thread_start(struct thread *thread) { sched_thread_ready(thread); }
+
+int thread_create(const struct thread_def *def, void *argument, struct thread **out)
+{
+    struct thread *thread;
+    int err = thread_prepare(def, argument, &thread);
+    if (err)
+        return err;
+    if (out)
+        *out = thread;
+    thread_start(thread);
+    return 0;
+}
+
+/* Nobody runs on it any more. */
+static void free_thread(struct thread *thread)
+{
+    unregister(thread);
+    xstack_thread_exit(thread);
+    stack_unmap(thread->home);
+    heap_free(thread->arch.fpu);
+    heap_free(thread);
+}
+
+void thread_discard(struct thread *thread) { free_thread(thread); }
+
+/* ---- the end ---- */
+
+noreturn_fn void thread_exit(void)
+{
+    struct thread *thread = thread_current();
+    ASSERT(!thread->idle, "idle never ends");
+    timer_cancel(&thread->sleep_timer);
+    thread->state = THREAD_DEAD;
+    thread_yield();
+    panic("thread %s ran after its end", thread->name);
+}
+
+void thread_entry(struct arch_thread *arch)
+{
+    struct thread *thread = (struct thread *)arch;
+    thread->def->run(thread->argument);
+    thread_exit();
+}
+
+static struct spinlock dead_lock;
+static struct list dead_threads = LIST_INIT(dead_threads);
+
+static void reap(struct work *work)
+{
+    (void)work;
+    for (;;) {
+        bool irq = spin_lock(&dead_lock);
+        struct list *link = list_pop_front(&dead_threads);
+        spin_unlock(&dead_lock, irq);
+        if (!link)
+            return;
+        free_thread(list_entry(link, struct thread, run_link));
+    }
+}
+static const struct work_ops reap_ops = {.execute = reap};
+static struct work reap_work = {.ops = &reap_ops, .link = LIST_INIT(reap_work.link)};
+
+void thread_reap_later(struct thread *thread)
+{
+    bool irq = spin_lock(&dead_lock);
+    list_push_back(&dead_threads, &thread->run_link);
+    spin_unlock(&dead_lock, irq);
+    work_queue(&reap_work);
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+/* One worker thread a CPU, which sleeps until its list has work. */
+#include <rt/work.h>
+
+#include <rt/assert.h>
+#include <rt/cpu.h>
+#include <rt/thread.h>
+
+void work_init(struct work *work, const struct work_ops *ops)
+{
+    *work = (struct work){.ops = ops};
+    list_init(&work->link);
+}
+
+bool work_queue(struct work *work)
+{
+    bool irq = arch_irq_save();
+    struct cpu *cpu = this_cpu();
+    spin_lock(&cpu->work_lock);
+    bool fresh = !work->queued;
+    if (fresh) {
+        work->queued = true;
+        list_push_back(&cpu->work, &work->link);
+    }
+    spin_unlock(&cpu->work_lock, false);
+    if (cpu->worker)
+        thread_wake(cpu->worker);
+    arch_irq_restore(irq);
+    return fresh;
+}
+
+static void worker_run(void *argument)
+{
+    struct cpu *cpu = argument;
+    for (;;) {
+        thread_prepare_block();
+        bool irq = spin_lock(&cpu->work_lock);
+        struct list *link = list_pop_front(&cpu->work);
+        struct work *work = link ? list_entry(link, struct work, link) : NULL;
+        if (work)
+            work->queued = false;
+        spin_unlock(&cpu->work_lock, irq);
+        if (work) {
+            thread_cancel_block();
+            work->ops->execute(work);
+        } else {
+            thread_block(UINT64_MAX);
+        }
+    }
+}
+static const struct thread_def worker_def = {.name = "worker", .run = worker_run};
+
+int work_start(void)
+{
+    for (uint32_t i = 0; i < cpu_count; i++) {
+        struct thread *worker;
+        int err = thread_create(&worker_def, cpus[i], &worker);
+        if (err)
+            return err;
+        cpus[i]->worker = worker;
+    }
+    return 0;
+}

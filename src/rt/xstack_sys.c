@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+/* Making and resizing the pool, and what /sys/stack shows of it. The probe's path is in xstack.c. */
+#include <lib/bits.h>
+#include <lib/errno.h>
+#include <lib/string.h>
+#include <rt/assert.h>
+#include <rt/cpu.h>
+#include <rt/heap.h>
+#include <rt/log.h>
+#include <rt/param.h>
+#include <rt/stack.h>
+#include <rt/thread.h>
+#include <rt/xstack_pool.h>
+
+/* A free place in the table, one that belongs to @cpu if there is one. */
+static uint32_t free_index(uint32_t cpu)
+{
+    for (uint32_t w = cpu; w < xstack_pool.word_count; w += cpu_count)
+        for (uint32_t i = w * XSTACK_WORD_BITS; i < (w + 1) * XSTACK_WORD_BITS; i++)
+            if (!xstack_pool.stacks[i])
+                return i;
+    for (uint32_t i = 0; i < xstack_pool.capacity; i++)
+        if (!xstack_pool.stacks[i])
+            return i;
+    return UINT32_MAX;
+}
+
+static int add_stack(uint32_t cpu)
+{
+    uint32_t index = free_index(cpu);
+    struct stack *stack;
+    if (index == UINT32_MAX)
+        return -ENOMEM;
+    int err = stack_map(params.stack_extra_size, STACK_EXTRA, "extra", &stack);
+    if (err)
+        return err;
+    stack->pool_index = (uint16_t)index;
+    xstack_pool.stacks[index] = stack;
+    xstack_pool.total++;
+    xstack_pool_give(stack);
+    return 0;
+}
+
+/* Takes one free stack out of the pool and frees it; -EBUSY when all are in use. */
+static int drop_stack(void)
+{
+    struct stack *stack = xstack_pool_take();
+    if (!stack)
+        return -EBUSY;
+    xstack_pool.stacks[stack->pool_index] = NULL;
+    xstack_pool.total--;
+    stack_unmap(stack);
+    return 0;
+}
+
+static int resize_locked(uint32_t total)
+{
+    uint64_t before = xstack_pool.total;
+    int err = 0;
+    if (total > params.stack_extra_max)
+        return -ENOMEM;
+    if (total < __atomic_load_n(&xstack_pool.in_use, __ATOMIC_RELAXED))
+        return -EBUSY;
+    while (!err && xstack_pool.total < total)
+        err = add_stack((uint32_t)(xstack_pool.total % cpu_count));
+    while (err == -ENOMEM && xstack_pool.total > before && drop_stack() == 0)
+        ;
+    while (!err && xstack_pool.total > total)
+        err = drop_stack();
+    while (err == -EBUSY && xstack_pool.total < before && add_stack(0) == 0)
+        ;
+    return err;
+}
+
+int xstack_resize(uint32_t total)
+{
+    mutex_lock(&xstack_pool.resize_lock);
+    int err = resize_locked(total);
+    mutex_unlock(&xstack_pool.resize_lock);
+    return err;
+}
+
+int xstack_init(void)
+{
+    struct xstack_pool *pool = &xstack_pool;
+    uint32_t words = (uint32_t)div_round_up(params.stack_extra_max, XSTACK_WORD_BITS);
+    pool->word_count = (uint32_t)align_up(MAX(words, 1u), cpu_count);
+    pool->capacity = pool->word_count * XSTACK_WORD_BITS;
+    pool->words = heap_zalloc(pool->word_count * sizeof(pool->words[0]));
+    pool->stacks = heap_zalloc(pool->capacity * sizeof(pool->stacks[0]));
+    pool->in_use_seen = heap_zalloc((pool->capacity + 1) * sizeof(pool->in_use_seen[0]));
+    if (!pool->words || !pool->stacks || !pool->in_use_seen)
+        return -ENOMEM;
+    mutex_init(&pool->resize_lock);
+#ifdef SPILLWAY_DEBUG
+    pool->measure = true;
+#else
+    pool->measure = params.stack_need == PARAM_NEED_FORCE;
+#endif
+    return resize_locked((uint32_t)(params.stack_extra * cpu_count));
+}
+
+uint32_t xstack_private_count(uint32_t probes) { return probes; }
+
+void xstack_timer(uint64_t now_ns)
+{
+    struct xstack_pool *pool = &xstack_pool;
+    uint64_t elapsed = pool->holders_sampled_ns ? now_ns - pool->holders_sampled_ns : 0;
+    pool->holders_sampled_ns = now_ns;
+    for (unsigned j = 1; j < XSTACK_HOLDERS_MAX && j <= pool->most_held; j++)
+        pool->holders_ns[j] += pool->holders[j] * elapsed;
+    uint64_t refusals = xstack_refusals();
+    if (refusals != pool->refusals_reported && now_ns >= pool->report_ns) {
+        log_warn("stack: %lu operations refused (-EIO): all %lu extra stacks were in use",
+                 refusals - pool->refusals_reported, pool->total);
+        pool->refusals_reported = refusals;
+        pool->report_ns = now_ns + 5 * NS_PER_S;
+    }
+}
+
+void xstack_totals(struct xstack_totals *out)
+{
+    const struct xstack_pool *pool = &xstack_pool;
+    *out = (struct xstack_totals){
+        .total = pool->total,
+        .in_use = pool->in_use,
+        .free = pool->total - pool->in_use,
+        .reserved = pool->reserved,
+        .low_water = pool->total - MIN(pool->most_in_use, pool->total),
+        .refusals = xstack_refusals(),
+        .most_held = pool->most_held,
+    };
+    for (unsigned i = 0; i < PROBE_COUNT; i++) {
+        out->requests += pool->probes[i].requests;
+        out->switches += pool->probes[i].switches;
+    }
+}
+
+/* ---- /sys/stack ---- */
+
+enum total_key { K_TOTAL, K_FREE, K_IN_USE, K_PARKED, K_RESERVED, K_LOW_WATER, K_REQUESTS, K_SWITCHES,
+                 K_REFUSALS, K_WAITS, K_MOST_HELD, K_DEEPEST, K_SIZE, K_EXTRA_SIZE, K_EXTRA_MAX };
+
+static uint64_t total_value(uint64_t key)
+{
+    struct xstack_totals t;
+    xstack_totals(&t);
+    switch ((enum total_key)key) {
+    case K_TOTAL: return t.total;
+    case K_FREE: return t.free;
+    case K_IN_USE: return t.in_use;
+    case K_PARKED: return t.parked;
+    case K_RESERVED: return t.reserved;
+    case K_LOW_WATER: return t.low_water;
+    case K_REQUESTS: return t.requests;
+    case K_SWITCHES: return t.switches;
+    case K_REFUSALS: return t.refusals;
+    case K_WAITS: return t.waits;
+    case K_MOST_HELD: return t.most_held;
+    case K_DEEPEST: return stack_deepest();
+    case K_SIZE: return params.stack_size;
+    case K_EXTRA_SIZE: return params.stack_extra_size;
+    case K_EXTRA_MAX: return params.stack_extra_max;
+    }
+    return 0;
+}
+
+static void show_total(const struct attr *attr, struct strbuf *out)
+{
+    strbuf_printf(out, "%lu\n", (unsigned long)total_value(attr->key));
+}
+
+static int store_total(const struct attr *attr, const char *text)
+{
+    uint64_t total;
+    (void)attr;
+    int err = parse_u64(text, false, &total);
+    if (err)
+        return -EINVAL;
+    return total > UINT32_MAX ? -ENOMEM : xstack_resize((uint32_t)total);
+}
+
+static void show_probes(const struct attr *attr, struct strbuf *out)
+{
+    (void)attr;
+    strbuf_puts(out, "probe need requests switches refusals deepest bound\n");
+    for (unsigned i = 0; i < PROBE_COUNT; i++) {
+        const struct xstack_probe_stats *p = &xstack_pool.probes[i];
+        strbuf_printf(out, "%s %u %lu %lu %lu ", probe_infos[i].name, probe_infos[i].need_bytes,
+                      (unsigned long)p->requests, (unsigned long)p->switches,
+                      (unsigned long)p->refusals);
+        if (xstack_pool.measure)
+            strbuf_printf(out, "%lu", (unsigned long)p->deepest);
+        else
+            strbuf_puts(out, "-");
+        strbuf_puts(out, " -\n");
+    }
+}
+
+static void show_in_use_seen(const struct attr *attr, struct strbuf *out)
+{
+    (void)attr;
+    strbuf_puts(out, "in_use requests\n");
+    for (uint32_t i = 0; i <= xstack_pool.capacity; i++)
+        if (xstack_pool.in_use_seen[i])
+            strbuf_printf(out, "%u %lu\n", i, (unsigned long)xstack_pool.in_use_seen[i]);
+}
+
+static void show_holders(const struct attr *attr, struct strbuf *out)
+{
+    (void)attr;
+    strbuf_puts(out, "held thread_ns\n");
+    for (unsigned j = 1; j < XSTACK_HOLDERS_MAX; j++)
+        if (xstack_pool.holders_ns[j])
+            strbuf_printf(out, "%u %lu\n", j, (unsigned long)xstack_pool.holders_ns[j]);
+}
+
+static void show_policy(const struct attr *attr, struct strbuf *out)
+{
+    (void)attr;
+    strbuf_puts(out, "eio\n");
+}
+
+static const struct attr_ops value_ops = {.show = show_total};
+static const struct attr_ops total_ops = {.show = show_total, .store = store_total};
+static const struct attr_ops probes_ops = {.show = show_probes};
+static const struct attr_ops in_use_seen_ops = {.show = show_in_use_seen};
+static const struct attr_ops holders_ops = {.show = show_holders};
+static const struct attr_ops policy_ops = {.show = show_policy};
+
+#define VALUE(name, key) static const struct attr attr_##name = {#name, &value_ops, key}
+static const struct attr attr_total = {"total", &total_ops, K_TOTAL};
+VALUE(free, K_FREE);
+VALUE(in_use, K_IN_USE);
+VALUE(parked, K_PARKED);
+VALUE(reserved, K_RESERVED);
+VALUE(low_water, K_LOW_WATER);
+VALUE(requests, K_REQUESTS);
+VALUE(switches, K_SWITCHES);
+VALUE(refusals, K_REFUSALS);
+VALUE(waits, K_WAITS);
+VALUE(most_held, K_MOST_HELD);
+VALUE(deepest, K_DEEPEST);
+VALUE(size, K_SIZE);
+VALUE(extra_size, K_EXTRA_SIZE);
+VALUE(extra_max, K_EXTRA_MAX);
+static const struct attr attr_probes = {"probes", &probes_ops, 0};
+static const struct attr attr_histogram = {"histogram", &in_use_seen_ops, 0};
+static const struct attr attr_holders = {"holders", &holders_ops, 0};
+static const struct attr attr_policy = {"policy", &policy_ops, 0};
+
+const struct attr *const xstack_attrs[] = {
+    &attr_total, &attr_free, &attr_in_use, &attr_parked, &attr_reserved, &attr_low_water,
+    &attr_requests, &attr_switches, &attr_refusals, &attr_waits, &attr_most_held, &attr_deepest,
+    &attr_size, &attr_extra_size, &attr_extra_max, &attr_probes, &attr_histogram, &attr_holders,
+    &attr_policy, NULL,
+};

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+# One run of QEMU: streams the console, keeps a copy, ends the machine on a timeout or Ctrl-C, and finds the status.
+# shellcheck shell=bash
+
+# What the guest writes to isa-debug-exit when it ends cleanly is 0x10; QEMU makes (0x10 << 1) | 1 of it.
+QEMU_CLEAN=33
+KEEP_LOGS=20
+
+# run_machine SECONDS: runs the array QEMU (made by qemu_command) and ends the script with the guest's status.
+run_machine() {
+    local seconds=$1 status interrupted=0 terminal='' runner
+    mkdir -p "$BUILD/logs"
+    RUN_LOG=$BUILD/logs/run-$(date +%Y%m%d-%H%M%S)-$$.log
+    : >"$RUN_LOG" || die 125 "cannot write $RUN_LOG"
+    qemu_log_to "$RUN_LOG"
+    note "$RUN_APP_NAME on $RUN_MACHINE"
+
+    # The guest's console gets our terminal; what is not a terminal stays ours.
+    if [ -t 0 ]; then
+        exec 3<&0
+        terminal=$(stty -g 2>/dev/null) || terminal=''
+    else
+        exec 3</dev/null
+    fi
+    timeout --foreground -k 5 "$seconds" "${QEMU[@]}" <&3 2>"$RUN_LOG.qemu" &
+    runner=$!
+    trap 'interrupted=1; kill "$runner" 2>/dev/null' INT TERM HUP
+    while :; do
+        wait "$runner"
+        status=$?
+        # A trap ends `wait` early; go on until the machine is gone.
+        kill -0 "$runner" 2>/dev/null || break
+    done
+    trap - INT TERM HUP
+    exec 3<&-
+    [ -z "$terminal" ] || stty "$terminal" 2>/dev/null
+    [ -z "$RUN_ISO" ] || rm -f -- "$RUN_ISO"
+    run_verdict "$status" "$interrupted" "$seconds"
+}
+
+# qemu_log_to FILE: gives the console of the array QEMU a log file.
+qemu_log_to() {
+    local index
+    for index in "${!QEMU[@]}"; do
+        [ "${QEMU[index]}" != stdio,id=console ] || QEMU[index]+=,logfile=${1//,/,,}
+    done
+}
+
+# run_verdict QEMU_STATUS INTERRUPTED SECONDS: prints what the guest could not, and exits.
+run_verdict() {
+    local qemu=$1 last status
+    finish_line
+    if [ "$2" -eq 1 ]; then
+        : >"$RUN_LOG.qemu"
+        keep_log
+        note "interrupted"
+        last_line 130
+        exit 130
+    fi
+    if [ "$qemu" -eq 124 ] || [ "$qemu" -eq 137 ]; then
+        : >"$RUN_LOG.qemu"
+        keep_log
+        note "no end after $3 seconds: the machine was stopped"
+        last_line 124
+        exit 124
+    fi
+    if [ "$qemu" -ne "$QEMU_CLEAN" ] && [ ! -s "$RUN_LOG" ] && [ -s "$RUN_LOG.qemu" ]; then
+        cat "$RUN_LOG.qemu" >&2
+        rm -f -- "$RUN_LOG" "$RUN_LOG.qemu"
+        die 125 "QEMU could not start the machine (status $qemu)"
+    fi
+    last=$(tr -d '\r' <"$RUN_LOG" | grep -a . | tail -n 1)
+    if [ "$qemu" -eq "$QEMU_CLEAN" ] && [[ $last =~ ^spillway:\ exit=([0-9]{1,3})\  ]]; then
+        status=${BASH_REMATCH[1]}
+        trap - EXIT
+        if [ "$status" -ge 124 ]; then
+            keep_log
+        else
+            rm -f -- "$RUN_LOG" "$RUN_LOG.qemu"
+        fi
+        exit "$status"
+    fi
+    note "the machine ended without its last line (QEMU's status $qemu); the last 20 console lines:"
+    tr -d '\r' <"$RUN_LOG" | tail -n 20 | awk '{ print "    " $0 }' >&2
+    [ ! -s "$RUN_LOG.qemu" ] || sed 's/^/    /' "$RUN_LOG.qemu" >&2
+    keep_log
+    last_line 202
+    exit 202
+}
+
+# finish_line: our own lines start in column 0, wherever the guest stopped.
+finish_line() {
+    [ ! -s "$RUN_LOG" ] || [ "$(tail -c 1 "$RUN_LOG" | od -An -tx1 | tr -d ' ')" = 0a ] || echo
+}
+
+# keep_log: says where the console's copy is, and drops the oldest ones.
+keep_log() {
+    local old
+    [ -s "$RUN_LOG.qemu" ] || rm -f -- "$RUN_LOG.qemu"
+    note "the console's log: $RUN_LOG"
+    find "$BUILD/logs" -maxdepth 1 -name 'run-*.log' -printf '%T@ %p\n' | sort -rn | tail -n +$((KEEP_LOGS + 1)) |
+        cut -d' ' -f2- | while IFS= read -r old; do
+        rm -f -- "$old" "$old.qemu"
+    done
+}
