@@ -10,6 +10,11 @@ file(GLOB KERNEL_SOURCES CONFIGURE_DEPENDS
      src/lib/*.c src/arch/x86_64/*.c src/arch/x86_64/*.asm src/rt/*.c src/block/*.c src/vfs/*.c
      src/abi/*.c src/init/*.c)
 file(GLOB_RECURSE KERNEL_TREES CONFIGURE_DEPENDS src/fs/*.c src/drivers/*.c)
+if(SPILLWAY_GUEST_TESTS)
+    file(GLOB GUEST_TESTS CONFIGURE_DEPENDS tests/guest/*.c)
+    list(REMOVE_ITEM KERNEL_SOURCES ${CMAKE_SOURCE_DIR}/src/init/app.c)
+    list(APPEND KERNEL_SOURCES ${GUEST_TESTS})
+endif()
 file(GLOB KERNEL_BOOT CONFIGURE_DEPENDS boot/*.asm)
 file(GLOB KERNEL_LD CONFIGURE_DEPENDS boot/kernel.ld)
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The bounded formatter. One engine serves a va_list and an array of raw 64-bit arguments (the log's
- * form). A directive is parsed into a struct format_spec, then printed; no buffer but for one number.
- * An unknown directive is printed as it stands; a missing raw argument counts as 0.
+ * The bounded formatter. One engine serves a va_list and an array of raw 64-bit arguments (the
+ * log's form). A directive is parsed into a struct format_spec, then printed; no buffer but for one
+ * number. An unknown directive is printed as it stands; a missing raw argument counts as 0.
  */
 #include <lib/format.h>
 #include <lib/string.h>
@@ -12,7 +12,7 @@ enum length { LENGTH_CHAR, LENGTH_SHORT, LENGTH_INT, LENGTH_LONG };
 struct format_spec {
     bool left, plus, space, alternate, zero;
     int width;
-    int precision;                    /* -1: none given */
+    int precision; /* -1: none given */
     enum length length;
 };
 
@@ -83,7 +83,8 @@ static uint64_t next_number(struct format_args *args, enum length length, bool i
 
 static const char *next_string(struct format_args *args)
 {
-    const char *s = args->raw ? (const char *)(uintptr_t)next_raw(args) : va_arg(args->list, char *);
+    const char *s =
+        args->raw ? (const char *)(uintptr_t)next_raw(args) : va_arg(args->list, char *);
 
     return s ? s : "(null)";
 }
@@ -106,7 +107,7 @@ static void put_string(struct strbuf *sb, const struct format_spec *spec, const 
 static void put_number(struct strbuf *sb, const struct format_spec *spec, uint64_t value,
                        unsigned base, bool upper, const char *prefix)
 {
-    char digits[22];                  /* 64 bits in octal */
+    char digits[22]; /* 64 bits in octal */
     const char *alphabet = upper ? "0123456789ABCDEF" : "0123456789abcdef";
     int count = 0, prefix_length = (int)strlen(prefix);
 
@@ -138,8 +139,8 @@ static void put_signed(struct strbuf *sb, const struct format_spec *spec, struct
     put_number(sb, spec, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, 10, false, prefix);
 }
 
-static void put_unsigned(struct strbuf *sb, const struct format_spec *spec, struct format_args *args,
-                         char directive)
+static void put_unsigned(struct strbuf *sb, const struct format_spec *spec,
+                         struct format_args *args, char directive)
 {
     uint64_t value = next_number(args, spec->length, false);
     unsigned base = directive == 'u' ? 10 : directive == 'o' ? 8 : 16;
@@ -165,12 +166,23 @@ static void parse_flags(const char **at, struct format_spec *spec)
 {
     for (;; (*at)++) {
         switch (**at) {
-        case '-': spec->left = true; break;
-        case '+': spec->plus = true; break;
-        case ' ': spec->space = true; break;
-        case '#': spec->alternate = true; break;
-        case '0': spec->zero = true; break;
-        default: return;
+        case '-':
+            spec->left = true;
+            break;
+        case '+':
+            spec->plus = true;
+            break;
+        case ' ':
+            spec->space = true;
+            break;
+        case '#':
+            spec->alternate = true;
+            break;
+        case '0':
+            spec->zero = true;
+            break;
+        default:
+            return;
         }
     }
 }
@@ -195,7 +207,7 @@ static void parse_length(const char **at, struct format_spec *spec)
 /* From behind the % to the letter of the directive, where @at is left. */
 static void parse_spec(const char **at, struct format_spec *spec, struct format_args *args)
 {
-    *spec = (struct format_spec){.precision = -1, .length = LENGTH_INT};
+    *spec = (struct format_spec){ .precision = -1, .length = LENGTH_INT };
     parse_flags(at, spec);
     if (**at == '*') {
         spec->width = next_int(args);
@@ -284,7 +296,7 @@ static void format(struct strbuf *sb, const char *text, struct format_args *args
 
 void strbuf_vprintf(struct strbuf *sb, const char *text, va_list ap)
 {
-    struct format_args args = {.raw = NULL};
+    struct format_args args = { .raw = NULL };
 
     va_copy(args.list, ap);
     format(sb, text, &args);
@@ -302,7 +314,7 @@ void strbuf_printf(struct strbuf *sb, const char *text, ...)
 
 void strbuf_print_raw(struct strbuf *sb, const char *text, const uint64_t *values, unsigned count)
 {
-    struct format_args args = {.raw = values, .raw_left = count};
+    struct format_args args = { .raw = values, .raw_left = count };
 
     format(sb, text, &args);
 }

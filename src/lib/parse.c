@@ -45,8 +45,8 @@ int parse_u64(const char *s, bool suffix, uint64_t *out)
     if (digit_value(*s) >= base)
         return -EINVAL;
     for (; digit_value(*s) < base; s++) {
-        if (__builtin_mul_overflow(value, base, &value)
-            || __builtin_add_overflow(value, digit_value(*s), &value))
+        if (__builtin_mul_overflow(value, base, &value) ||
+            __builtin_add_overflow(value, digit_value(*s), &value))
             overflow = true;
     }
     unsigned shift = suffix ? suffix_shift(*s) : 0;

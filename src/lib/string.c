@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The C library's memory and string functions, for the kernel; the host port uses libc's. Memory is moved
- * eight bytes at a time where there are so many. Nothing here knows the CPU.
+ * The C library's memory and string functions, for the kernel; the host port uses libc's. Memory is
+ * moved eight bytes at a time where there are so many. Nothing here knows the CPU.
  */
 #ifndef SPILLWAY_HOST
 #include <lib/string.h>
@@ -35,7 +35,7 @@ void *memmove(void *dst, const void *src, size_t n)
     unsigned char *d = dst;
     const unsigned char *s = src;
 
-    /* Upwards is right unless @dst starts inside the source. A word is read before it is written. */
+    /* Upwards is right unless @dst starts inside the source. Words are read before written. */
     if ((uintptr_t)d - (uintptr_t)s >= n) {
         for (; n >= WORD_BYTES; n -= WORD_BYTES, d += WORD_BYTES, s += WORD_BYTES)
             *(word_t *)d = *(const word_t *)s;

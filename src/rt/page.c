@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * A buddy allocator. Free blocks are linked through their own first bytes; one byte a frame says what
- * a block's first frame is: free or taken, and of which order. The byte array is carved out of RAM.
+ * a block's first frame is: free or taken, and of which order. The byte array is carved out of the start of
+ * a region. The port has left the image, the modules and its own tables out of the regions.
  * One lock guards everything; `reserved_pages` frames of the free ones are promised to app memory.
  */
 #include <rt/page.h>
@@ -18,12 +19,13 @@
 #define STATE_TAIL 0x00u              /* inside a block, or not RAM */
 #define STATE_FREE 0x40u              /* | order: first frame of a free block */
 #define STATE_TAKEN 0x80u             /* | order: first frame of an allocated block */
-#define STATE_ORDER 0x0fu
+#define STATE_ORDER 0x1fu
+#define BLOCK_ORDER_MAX 18u           /* free memory is kept in blocks up to 1 GiB: few links to write at boot */
 #define LOW_MEMORY_END MIB(1)         /* left to the firmware and to starting CPUs */
 #define SHRINK_BATCH 32u
 
 static struct spinlock page_lock;
-static struct list free_lists[PAGE_ORDER_MAX + 1];
+static struct list free_lists[BLOCK_ORDER_MAX + 1];
 static uint8_t *states;               /* by frame number */
 static uint64_t frame_count;
 static uint64_t free_pages, total_pages, reserved_pages;
@@ -34,7 +36,7 @@ static struct list *link_of(uint64_t frame) { return arch_phys_to_virt(frame << 
 
 static void block_free(uint64_t frame, unsigned order)
 {
-    while (order < PAGE_ORDER_MAX) {
+    while (order < BLOCK_ORDER_MAX) {
         uint64_t buddy = frame ^ (UINT64_C(1) << order);
         if (buddy >= frame_count || states[buddy] != (STATE_FREE | order))
             break;
@@ -50,9 +52,9 @@ static void block_free(uint64_t frame, unsigned order)
 static void *block_take(unsigned order)
 {
     unsigned from = order;
-    while (from <= PAGE_ORDER_MAX && list_empty(&free_lists[from]))
+    while (from <= BLOCK_ORDER_MAX && list_empty(&free_lists[from]))
         from++;
-    if (from > PAGE_ORDER_MAX)
+    if (from > BLOCK_ORDER_MAX)
         return NULL;
     struct list *link = list_pop_front(&free_lists[from]);
     uint64_t frame = frame_of(link);
@@ -72,7 +74,7 @@ static void add_range(uint64_t start, uint64_t end)
     total_pages += last - frame;
     free_pages += last - frame;
     while (frame < last) {
-        unsigned order = PAGE_ORDER_MAX;
+        unsigned order = BLOCK_ORDER_MAX;
         while ((frame & ((UINT64_C(1) << order) - 1)) || frame + (UINT64_C(1) << order) > last)
             order--;
         block_free(frame, order);
@@ -80,55 +82,12 @@ static void add_range(uint64_t start, uint64_t end)
     }
 }
 
-/* Adds [start, end) without the parts that the kernel, the modules and the byte array occupy. */
-static void add_region(uint64_t start, uint64_t end, uint64_t states_start, uint64_t states_end)
-{
-    uint64_t at = MAX(start, LOW_MEMORY_END);
-    while (at < end) {
-        uint64_t hole_start = end, hole_end = end;
-        struct { uint64_t start, end; } taken[2 + BOOT_MODULES_MAX] = {
-            {boot_info.kernel_start, boot_info.kernel_end}, {states_start, states_end}};
-        for (uint32_t i = 0; i < boot_info.module_count; i++) {
-            taken[2 + i].start = boot_info.modules[i].start;
-            taken[2 + i].end = boot_info.modules[i].end;
-        }
-        for (uint32_t i = 0; i < 2 + boot_info.module_count; i++) {
-            uint64_t s = align_down(taken[i].start, PAGE_BYTES);
-            uint64_t e = align_up(taken[i].end, PAGE_BYTES);
-            if (e > at && s < hole_start && e > s) {
-                hole_start = MAX(s, at);
-                hole_end = e;
-            }
-        }
-        if (hole_start > at)
-            add_range(at, MIN(hole_start, end));
-        at = hole_end;
-    }
-}
-
-static bool overlaps_taken(uint64_t start, uint64_t end, uint64_t *past)
-{
-    if (start < boot_info.kernel_end && end > boot_info.kernel_start) {
-        *past = boot_info.kernel_end;
-        return true;
-    }
-    for (uint32_t i = 0; i < boot_info.module_count; i++)
-        if (start < boot_info.modules[i].end && end > boot_info.modules[i].start) {
-            *past = boot_info.modules[i].end;
-            return true;
-        }
-    return false;
-}
-
 static uint64_t place_states(uint64_t bytes)
 {
     for (uint32_t i = 0; i < boot_info.region_count; i++) {
-        uint64_t at = MAX(boot_info.regions[i].start, LOW_MEMORY_END), past;
-        while (at + bytes <= boot_info.regions[i].end) {
-            if (!overlaps_taken(at, at + bytes, &past))
-                return at;
-            at = align_up(past, PAGE_BYTES);
-        }
+        uint64_t at = MAX(boot_info.regions[i].start, LOW_MEMORY_END);
+        if (at + bytes <= boot_info.regions[i].end)
+            return at;
     }
     panic("page: no room for %lu bytes of frame states", (unsigned long)bytes);
 }
@@ -151,10 +110,15 @@ void page_init(void)
     uint64_t at = place_states(bytes);
     states = arch_phys_to_virt(at);
     memset(states, STATE_TAIL, frame_count);
-    for (unsigned i = 0; i <= PAGE_ORDER_MAX; i++)
+    for (unsigned i = 0; i <= BLOCK_ORDER_MAX; i++)
         list_init(&free_lists[i]);
-    for (uint32_t i = 0; i < boot_info.region_count; i++)
-        add_region(boot_info.regions[i].start, boot_info.regions[i].end, at, at + bytes);
+    for (uint32_t i = 0; i < boot_info.region_count; i++) {
+        uint64_t start = MAX(boot_info.regions[i].start, LOW_MEMORY_END);
+        if (start <= at && at < boot_info.regions[i].end)
+            start = at + bytes;
+        if (start < boot_info.regions[i].end)
+            add_range(start, boot_info.regions[i].end);
+    }
 }
 
 /* Asks each cache in turn for @wanted clean pages. The list only ever grows, so it needs no lock. */

@@ -319,7 +319,8 @@ void params_echo(void)
     strbuf_init(&sb, text, sizeof(text));
     for (unsigned i = 0; i < ARRAY_COUNT(defs); i++) {
         const struct param_def *def = &defs[i];
-        if (def->type == PARAM_FLAG || def->type == PARAM_LIST || (def->string && !*def->string))
+        bool unset = def->string ? !*def->string : !def->text_default && !*def->value;
+        if (def->type == PARAM_FLAG || def->type == PARAM_LIST || unset)
             continue;
         strbuf_printf(&sb, " %s=", def->name);
         if (def->type == PARAM_CHOICE)

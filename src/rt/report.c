@@ -39,12 +39,14 @@ static bool readable(uintptr_t address)
     return address % 8 == 0 && arch_lookup(address, NULL, NULL) && arch_lookup(address + 15, NULL, NULL);
 }
 
-static void print_frame(unsigned n, uintptr_t rip)
+/* @called: @rip is a return address; a call that never returns may be its function's last instruction. */
+static void print_frame(unsigned n, uintptr_t rip, bool called)
 {
     uint64_t offset;
-    const char *name = arch_symbol(rip, &offset);
+    const char *name = arch_symbol(rip - called, &offset);
     if (name)
-        console_printf("  #%-3u %016lx %s+0x%lx\n", n, (unsigned long)rip, name, (unsigned long)offset);
+        console_printf("  #%-3u %016lx %s+0x%lx\n", n, (unsigned long)rip, name,
+                       (unsigned long)offset + called);
     else
         console_printf("  #%-3u %016lx %s\n", n, (unsigned long)rip,
                        rip < ARCH_APP_END ? "(app)" : "?");
@@ -68,7 +70,7 @@ static bool next_frame(uintptr_t *rip, uintptr_t *rbp)
     return true;
 }
 
-void backtrace_print(uintptr_t rip, uintptr_t rbp)
+void backtrace_print(uintptr_t rip, uintptr_t rbp, bool called)
 {
     uintptr_t at_rip = rip, at_rbp = rbp;
     unsigned total = 1;
@@ -86,7 +88,7 @@ void backtrace_print(uintptr_t rip, uintptr_t rbp)
         if (now)
             stack = now;
         if (shown)
-            print_frame(n, rip);
+            print_frame(n, rip, called || n);
         else if (n == skip_from)
             console_printf("  ... %u frames ...\n", skip_to - skip_from);
         if (!next_frame(&rip, &rbp))
@@ -98,22 +100,29 @@ void backtrace_print(uintptr_t rip, uintptr_t rbp)
 
 static void print_stack(const char *prefix, const struct stack *stack)
 {
-    console_printf("%s%s stack %016lx-%016lx (%lu bytes)", prefix, stack->label,
+    bool taken = stack->previous && stack->probe < PROBE_COUNT;
+    console_printf("%s%s stack %016lx-%016lx (%lu bytes)%s%s\n", prefix, stack->label,
                    (unsigned long)stack->base, (unsigned long)stack->top,
-                   (unsigned long)(stack->top - stack->base));
-    if (stack->previous && stack->probe < PROBE_COUNT)
-        console_printf(" taken at probe %s, need %u", probe_infos[stack->probe].name,
-                       probe_infos[stack->probe].need_bytes);
-    console_write("\n", 1);
+                   (unsigned long)(stack->top - stack->base), taken ? ", taken at probe " : "",
+                   taken ? probe_infos[stack->probe].name : "");
 }
 
 static void print_thread(const struct thread *thread)
 {
+    if (!thread) {
+        console_printf("no thread yet: the boot context\n");
+        return;
+    }
     console_printf("thread %u \"%s\" on CPU %u, %u extra stacks held\n", thread->id, thread->name,
                    this_cpu()->arch.index, thread->held);
     unsigned shown = 0;
-    for (const struct stack *s = thread->stack; s && shown < 64; s = s->previous, shown++)
+    for (const struct stack *s = thread->stack; s && shown < 64; s = s->previous, shown++) {
+        if (!arch_lookup((uintptr_t)s, NULL, NULL)) {
+            console_printf("  the chain of stacks is broken at %016lx\n", (unsigned long)(uintptr_t)s);
+            return;
+        }
         print_stack(shown ? "  on " : "stacks: ", s);
+    }
 }
 
 static void print_registers(const struct arch_frame *f)
@@ -191,7 +200,7 @@ noreturn_fn void arch_report_body(void *context)
     print_thread(thread_current());
     if (r->frame)
         print_registers(r->frame);
-    backtrace_print(r->rip, r->rbp);
+    backtrace_print(r->rip, r->rbp, !r->frame);
     machine_end(status);
 }
 

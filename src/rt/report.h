@@ -8,6 +8,7 @@
 
 #include <arch/arch.h>
 
-/* Prints "  #n address name+offset" lines from a frame pointer on, through every stack of the chain. */
-void backtrace_print(uintptr_t rip, uintptr_t rbp);
+/* Prints "  #n address name+offset" lines from a frame pointer on, through every stack of the chain.
+ * @called: @rip is a return address, not where a fault was. */
+void backtrace_print(uintptr_t rip, uintptr_t rbp, bool called);
 noreturn_fn void report_kernel_fault(struct arch_frame *frame, enum arch_fault_kind kind, uintptr_t address);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * src/lib: memory and strings against libc's, the formatter against libc's printf, numbers, distances, lists.
- * The kernel's own mem* and str* are compiled in here under names that begin with k_.
+ * src/lib: memory and strings against libc's, the formatter against libc's printf, numbers,
+ * distances, lists. The kernel's own mem* and str* are compiled in here under names that begin with
+ * k_.
  */
 #undef SPILLWAY_HOST
 #define memcpy k_memcpy
@@ -50,10 +51,7 @@ static unsigned next_random(void)
     return state = state * 1103515245u + 12345u, state >> 8;
 }
 
-static int sign(int v)
-{
-    return (v > 0) - (v < 0);
-}
+static int sign(int v) { return (v > 0) - (v < 0); }
 
 /* ---- memory ---- */
 
@@ -93,8 +91,10 @@ static void test_memory_against_libc(void **state)
 
 static void test_strings_against_libc(void **state)
 {
-    static const char *const words[] = { "", "a", "ab", "abc", "b", "aab", "aaab", "stack.extra",
-                                         "stack.extra_size", "\xff\x80", "xaab", "aa" };
+    static const char *const words[] = { "",         "a",           "ab",
+                                         "abc",      "b",           "aab",
+                                         "aaab",     "stack.extra", "stack.extra_size",
+                                         "\xff\x80", "xaab",        "aa" };
 
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(words); i++) {
@@ -175,13 +175,14 @@ static void test_errno_name(void **state)
 
 static void test_format_numbers(void **state)
 {
-    static const long values[] = { 0, 1, -1, 9, 10, 255, 4096, INT32_MAX, INT32_MIN, INT64_MAX,
-                                   INT64_MIN };
+    static const long values[] = { 0,    1,         -1,        9,         10,       255,
+                                   4096, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN };
 
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(values); i++) {
         long v = values[i];
-        CHECK_FORMAT("[%d] [%i] [%u] [%x] [%X] [%o]", (int)v, (int)v, (int)v, (int)v, (int)v, (int)v);
+        CHECK_FORMAT("[%d] [%i] [%u] [%x] [%X] [%o]", (int)v, (int)v, (int)v, (int)v, (int)v,
+                     (int)v);
         CHECK_FORMAT("[%ld] [%lu] [%lx] [%llX] [%lo]", v, v, v, (long long)v, v);
         CHECK_FORMAT("[%zd] [%zu] [%jd] [%tx]", v, v, v, v);
         CHECK_FORMAT("[%hhd] [%hhu] [%hd] [%hx]", (int)v, (int)v, (int)v, (int)v);
@@ -238,8 +239,8 @@ static void test_format_raw(void **state)
 {
     char text[100];
     struct strbuf sb;
-    const uint64_t args[] = { (uint64_t)-5, (uint64_t)(uintptr_t)"name", UINT64_C(0xffffffff00000001),
-                              0xabcdef };
+    const uint64_t args[] = { (uint64_t)-5, (uint64_t)(uintptr_t) "name",
+                              UINT64_C(0xffffffff00000001), 0xabcdef };
 
     (void)state;
     strbuf_init(&sb, text, sizeof(text));
@@ -323,10 +324,10 @@ static void test_list(void **state)
     }
     list_splice_back(&head, &more);
     assert_true(list_empty(&more));
-    list_for_each(pos, &head, link)
+    list_for_each (pos, &head, link)
         sum = sum * 10 + pos->value;
     assert_int_equal(sum, 1234);
-    list_for_each_safe(pos, tmp, &head, link)
+    list_for_each_safe (pos, tmp, &head, link)
         if (pos->value % 2)
             list_remove(&pos->link);
     list_remove(&e[1].link);

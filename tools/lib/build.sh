@@ -4,12 +4,13 @@
 
 help_build() {
     cat <<'TEXT'
-usage: ./spillway build [--no-probes] [--debug]
+usage: ./spillway build [--no-probes | --debug | --guest-tests]
 
 Builds spillway.elf, spillway.debug and the apps in build/. Plain CMake does the same:
 cmake --workflow --preset default.
   --no-probes   compile the stack probes out; builds in build/no-probes
   --debug       extra run-time checks; builds in build/debug
+  --guest-tests a kernel that runs tests/guest instead of an app; builds in build/guest-tests
 SPILLWAY_BUILD=build/no-probes ./spillway run ... runs such a build.
 TEXT
 }
@@ -20,6 +21,7 @@ command_build() {
     for option; do
         case $option in
         --no-probes) definitions+=(-DSPILLWAY_PROBES=OFF) folder=$folder/no-probes ;;
+        --guest-tests) definitions+=(-DSPILLWAY_GUEST_TESTS=ON) folder=$folder/guest-tests ;;
         --debug) definitions+=(-DSPILLWAY_DEBUG=ON) folder=$folder/debug ;;
         *) die 2 "build: unknown option '$option'" ;;
         esac
@@ -47,13 +49,13 @@ build_targets() {
     fi
     local steps
     steps=$(cd "$BUILD" && ninja -n "$target" 2>/dev/null | grep -c '^\[') || steps=0
-    [ "$steps" -le 1 ] || note "building $target ($steps steps)"
+    [ "$steps" -le 2 ] || note "building $target ($steps steps)"
     if ! cmake --build "$BUILD" --target "$target" -- -k 0 >"$log" 2>&1; then
         grep -v '^\[' "$log" | head -n 40 >&2
         note "the build failed; the whole output is in $log"
         return 1
     fi
-    [ "$steps" -le 1 ] || note "built $target in $(seconds_since "$start") s"
+    [ "$steps" -le 2 ] || note "built $target in $(seconds_since "$start") s"
 }
 
 # build_for_run: what run and iso call before they use the image.

@@ -13,7 +13,9 @@ run_machine() {
     RUN_LOG=$BUILD/logs/run-$(date +%Y%m%d-%H%M%S)-$$.log
     : >"$RUN_LOG" || die 125 "cannot write $RUN_LOG"
     qemu_log_to "$RUN_LOG"
+    drop_old_logs
     note "$RUN_APP_NAME on $RUN_MACHINE"
+    note "the console's log: $RUN_LOG"
 
     # The guest's console gets our terminal; what is not a terminal stays ours.
     if [ -t 0 ]; then
@@ -48,21 +50,15 @@ qemu_log_to() {
 
 # run_verdict QEMU_STATUS INTERRUPTED SECONDS: prints what the guest could not, and exits.
 run_verdict() {
-    local qemu=$1 last status
+    local qemu=$1 last
     finish_line
     if [ "$2" -eq 1 ]; then
-        : >"$RUN_LOG.qemu"
-        keep_log
-        note "interrupted"
-        last_line 130
-        exit 130
+        rm -f -- "$RUN_LOG.qemu"
+        run_failed 130 "interrupted"
     fi
     if [ "$qemu" -eq 124 ] || [ "$qemu" -eq 137 ]; then
-        : >"$RUN_LOG.qemu"
-        keep_log
-        note "no end after $3 seconds: the machine was stopped"
-        last_line 124
-        exit 124
+        rm -f -- "$RUN_LOG.qemu"
+        run_failed 124 "no end after $3 seconds: the machine was stopped"
     fi
     if [ "$qemu" -ne "$QEMU_CLEAN" ] && [ ! -s "$RUN_LOG" ] && [ -s "$RUN_LOG.qemu" ]; then
         cat "$RUN_LOG.qemu" >&2
@@ -71,21 +67,22 @@ run_verdict() {
     fi
     last=$(tr -d '\r' <"$RUN_LOG" | grep -a . | tail -n 1)
     if [ "$qemu" -eq "$QEMU_CLEAN" ] && [[ $last =~ ^spillway:\ exit=([0-9]{1,3})\  ]]; then
-        status=${BASH_REMATCH[1]}
+        rm -f -- "$RUN_LOG.qemu"
         trap - EXIT
-        if [ "$status" -ge 124 ]; then
-            keep_log
-        else
-            rm -f -- "$RUN_LOG" "$RUN_LOG.qemu"
-        fi
-        exit "$status"
+        exit "${BASH_REMATCH[1]}"
     fi
     note "the machine ended without its last line (QEMU's status $qemu); the last 20 console lines:"
     tr -d '\r' <"$RUN_LOG" | tail -n 20 | awk '{ print "    " $0 }' >&2
     [ ! -s "$RUN_LOG.qemu" ] || sed 's/^/    /' "$RUN_LOG.qemu" >&2
-    keep_log
-    last_line 202
-    exit 202
+    run_failed 202 "the console's log: $RUN_LOG"
+}
+
+# run_failed STATUS TEXT: the end of a run whose last line is ours to print.
+run_failed() {
+    note "$2"
+    last_line "$1"
+    trap - EXIT
+    exit "$1"
 }
 
 # finish_line: our own lines start in column 0, wherever the guest stopped.
@@ -93,11 +90,9 @@ finish_line() {
     [ ! -s "$RUN_LOG" ] || [ "$(tail -c 1 "$RUN_LOG" | od -An -tx1 | tr -d ' ')" = 0a ] || echo
 }
 
-# keep_log: says where the console's copy is, and drops the oldest ones.
-keep_log() {
+# drop_old_logs: the newest stay.
+drop_old_logs() {
     local old
-    [ -s "$RUN_LOG.qemu" ] || rm -f -- "$RUN_LOG.qemu"
-    note "the console's log: $RUN_LOG"
     find "$BUILD/logs" -maxdepth 1 -name 'run-*.log' -printf '%T@ %p\n' | sort -rn | tail -n +$((KEEP_LOGS + 1)) |
         cut -d' ' -f2- | while IFS= read -r old; do
         rm -f -- "$old" "$old.qemu"

@@ -22,8 +22,8 @@ static void find_own_stack(void)
     void *base;
     size_t bytes;
 
-    if (pthread_getattr_np(pthread_self(), &attributes)
-        || pthread_attr_getstack(&attributes, &base, &bytes))
+    if (pthread_getattr_np(pthread_self(), &attributes) ||
+        pthread_attr_getstack(&attributes, &base, &bytes))
         abort();
     pthread_attr_destroy(&attributes);
     boot_info.stack_base = (uintptr_t)base;
@@ -99,10 +99,7 @@ uint64_t arch_random(void)
     return value;
 }
 
-const char *arch_cpu_name(void)
-{
-    return "host process";
-}
+const char *arch_cpu_name(void) { return "host process"; }
 
 const char *arch_symbol(uintptr_t address, uint64_t *offset)
 {

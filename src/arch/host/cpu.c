@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The host's CPU: GS holds the per-CPU area as in the kernel, so probes and the switch are the kernel's own
- * code. Floating-point state and FS stay the process's; a thread leaves only by a call, which saves what it
- * must. A fault arrives as SIGSEGV or SIGBUS on a stack of its own, and goes up as a page fault.
+ * The host's CPU: GS holds the per-CPU area as in the kernel, so probes and the switch are the
+ * kernel's own code. Floating-point state and FS stay the process's; a thread leaves only by a
+ * call, which saves what it must. A fault arrives as SIGSEGV or SIGBUS on a stack of its own, and
+ * goes up as a page fault.
  */
 #define _GNU_SOURCE
 #include <asm/prctl.h>
@@ -27,11 +28,26 @@ static void on_fault(int number, siginfo_t *info, void *context)
 {
     const greg_t *r = ((ucontext_t *)context)->uc_mcontext.gregs;
     struct arch_frame frame = {
-        .r15 = r[REG_R15], .r14 = r[REG_R14], .r13 = r[REG_R13], .r12 = r[REG_R12],
-        .r11 = r[REG_R11], .r10 = r[REG_R10], .r9 = r[REG_R9], .r8 = r[REG_R8],
-        .rdi = r[REG_RDI], .rsi = r[REG_RSI], .rbp = r[REG_RBP], .rbx = r[REG_RBX],
-        .rdx = r[REG_RDX], .rcx = r[REG_RCX], .rax = r[REG_RAX], .vector = r[REG_TRAPNO],
-        .error = r[REG_ERR], .rip = r[REG_RIP], .rflags = r[REG_EFL], .rsp = r[REG_RSP],
+        .r15 = r[REG_R15],
+        .r14 = r[REG_R14],
+        .r13 = r[REG_R13],
+        .r12 = r[REG_R12],
+        .r11 = r[REG_R11],
+        .r10 = r[REG_R10],
+        .r9 = r[REG_R9],
+        .r8 = r[REG_R8],
+        .rdi = r[REG_RDI],
+        .rsi = r[REG_RSI],
+        .rbp = r[REG_RBP],
+        .rbx = r[REG_RBX],
+        .rdx = r[REG_RDX],
+        .rcx = r[REG_RCX],
+        .rax = r[REG_RAX],
+        .vector = r[REG_TRAPNO],
+        .error = r[REG_ERR],
+        .rip = r[REG_RIP],
+        .rflags = r[REG_EFL],
+        .rsp = r[REG_RSP],
     };
 
     (void)number;
@@ -45,9 +61,10 @@ void host_cpu_init(void)
     struct sigaction action = { .sa_sigaction = on_fault,
                                 .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
 
-    stack.ss_sp = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (stack.ss_sp == MAP_FAILED || sigaltstack(&stack, NULL) || sigaction(SIGSEGV, &action, NULL)
-        || sigaction(SIGBUS, &action, NULL)) {
+    stack.ss_sp =
+        mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (stack.ss_sp == MAP_FAILED || sigaltstack(&stack, NULL) ||
+        sigaction(SIGSEGV, &action, NULL) || sigaction(SIGBUS, &action, NULL)) {
         perror("host: fault handler");
         abort();
     }
@@ -112,25 +129,13 @@ void arch_adopt_thread(struct arch_thread *thread)
     cpu->home_top = thread->home_top;
 }
 
-void arch_set_fs_base(uint64_t value)
-{
-    arch_current()->fs_base = value;
-}
+void arch_set_fs_base(uint64_t value) { arch_current()->fs_base = value; }
 
-size_t arch_fpu_bytes(void)
-{
-    return 512;
-}
+size_t arch_fpu_bytes(void) { return 512; }
 
-void arch_fpu_init(void *area)
-{
-    memset(area, 0, arch_fpu_bytes());
-}
+void arch_fpu_init(void *area) { memset(area, 0, arch_fpu_bytes()); }
 
-void arch_fpu_save(void *area)
-{
-    memset(area, 0, arch_fpu_bytes());
-}
+void arch_fpu_save(void *area) { memset(area, 0, arch_fpu_bytes()); }
 
 noreturn_fn void arch_enter_app(struct arch_frame *frame)
 {

@@ -6,7 +6,8 @@
  *     … the runtime's own initialisation …
  *     host_post_irq(&device->irq);             the handler runs in the next arch_idle()
  *
- * Interrupts arrive in arch_idle() only: nothing is preempted, and a thread that never blocks sees none.
+ * Interrupts arrive in arch_idle() only: nothing is preempted, and a thread that never blocks sees
+ * none.
  */
 #pragma once
 
@@ -23,7 +24,7 @@ void host_post_irq(struct irq *irq);
 /* Handles what is pending, as arch_idle() would, without waiting; for a thread that polls. */
 void host_poll(void);
 
-/* A clock that stands still but for arch_idle(), which moves it to the next deadline: sleeps cost nothing. */
+/* A clock that stands still but for arch_idle(), which moves it to the next deadline. */
 void host_virtual_time(bool on);
 
 /* Console output goes to @buffer (terminated, cut when full) instead of stderr; NULL ends that. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The host's memory: frames are pages of a memory file. All of it is mapped once (the direct map); arch_map()
- * maps pages of the same file into the stack window a second time, so both views show the same bytes. What is
- * not mapped is PROT_NONE: touching a guard page is a real fault.
+ * The host's memory: frames are pages of a memory file. All of it is mapped once (the direct map);
+ * arch_map() maps pages of the same file into the stack window a second time, so both views show
+ * the same bytes. What is not mapped is PROT_NONE: touching a guard page is a real fault.
  *
  * Only the stack window can be mapped to; @frames remembers what lies behind each of its pages.
  */
@@ -64,19 +64,16 @@ void host_memory_init(uint64_t bytes)
 
 static bool in_stack_window(uintptr_t va, size_t count)
 {
-    return va % PAGE_BYTES == 0 && va >= arch_stack_window
-           && va - arch_stack_window + count * PAGE_BYTES <= ARCH_STACK_WINDOW_BYTES;
+    return va % PAGE_BYTES == 0 && va >= arch_stack_window &&
+           va - arch_stack_window + count * PAGE_BYTES <= ARCH_STACK_WINDOW_BYTES;
 }
 
-static size_t frame_index(uintptr_t va)
-{
-    return (va - arch_stack_window) / PAGE_BYTES;
-}
+static size_t frame_index(uintptr_t va) { return (va - arch_stack_window) / PAGE_BYTES; }
 
 static int protection(unsigned access)
 {
-    return (access & ARCH_READ ? PROT_READ : 0) | (access & ARCH_WRITE ? PROT_WRITE : 0)
-           | (access & ARCH_EXEC ? PROT_EXEC : 0);
+    return (access & ARCH_READ ? PROT_READ : 0) | (access & ARCH_WRITE ? PROT_WRITE : 0) |
+           (access & ARCH_EXEC ? PROT_EXEC : 0);
 }
 
 int arch_map(uintptr_t va, uint64_t phys, size_t count, unsigned access)

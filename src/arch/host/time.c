@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The host's clock, timer and interrupts. All of them happen in arch_idle(): posted interrupts first, then the
- * timer when its deadline has passed; else it sleeps until then. With nothing posted and no timer armed nobody
- * could ever wake a thread: that is a deadlock, said so and ended.
+ * The host's clock, timer and interrupts. All of them happen in arch_idle(): posted interrupts
+ * first, then the timer when its deadline has passed; else it sleeps until then. With nothing
+ * posted and no timer armed nobody could ever wake a thread: that is a deadlock, said so and ended.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -39,20 +39,11 @@ void host_virtual_time(bool on)
     virtual_time = on;
 }
 
-uint64_t arch_now_ns(void)
-{
-    return virtual_time ? virtual_now_ns : clock_ns(CLOCK_MONOTONIC);
-}
+uint64_t arch_now_ns(void) { return virtual_time ? virtual_now_ns : clock_ns(CLOCK_MONOTONIC); }
 
-uint64_t arch_wall_ns(void)
-{
-    return clock_ns(CLOCK_REALTIME);
-}
+uint64_t arch_wall_ns(void) { return clock_ns(CLOCK_REALTIME); }
 
-void arch_timer_arm(uint64_t deadline_ns)
-{
-    timer_deadline_ns = deadline_ns;
-}
+void arch_timer_arm(uint64_t deadline_ns) { timer_deadline_ns = deadline_ns; }
 
 void host_post_irq(struct irq *irq)
 {
@@ -105,7 +96,8 @@ void host_poll(void)
 static void wait_for_timer(void)
 {
     if (timer_deadline_ns == UINT64_MAX) {
-        fprintf(stderr, "host: deadlock: every thread waits, no timer is armed, no interrupt posted\n");
+        fprintf(stderr,
+                "host: deadlock: every thread waits, no timer is armed, no interrupt posted\n");
         abort();
     }
     if (virtual_time) {

@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: MIT
 /*
- * The console: the first serial port, polled, 115200 baud, and the end of the machine. A port that is not
- * there, or that stays busy, costs a bounded time once and is then left alone.
+ * The console: the first serial port, polled, 115200 baud, and the end of the machine. A port that
+ * is not there, or that stays busy, costs a bounded time once and is then left alone.
  *
  * Source: National Semiconductor PC16550D; QEMU's isa-debug-exit.
  */
 #include <x86.h>
 
 #define UART 0x3f8
-enum { UART_DATA = UART, UART_INTERRUPT_ENABLE = UART + 1, UART_FIFO = UART + 2, UART_LINE = UART + 3,
-       UART_MODEM = UART + 4, UART_STATUS = UART + 5, UART_SCRATCH = UART + 7 };
+enum {
+    UART_DATA = UART,
+    UART_INTERRUPT_ENABLE = UART + 1,
+    UART_FIFO = UART + 2,
+    UART_LINE = UART + 3,
+    UART_MODEM = UART + 4,
+    UART_STATUS = UART + 5,
+    UART_SCRATCH = UART + 7
+};
 
 #define LINE_8N1 0x03
 #define LINE_DIVISOR 0x80
@@ -20,7 +27,7 @@ enum { UART_DATA = UART, UART_INTERRUPT_ENABLE = UART + 1, UART_FIFO = UART + 2,
 #define BUSY_MAX 1000000
 
 #define DEBUG_EXIT_PORT 0xf4
-#define DEBUG_EXIT_VALUE 0x10         /* QEMU ends with (0x10 << 1) | 1 = 33 */
+#define DEBUG_EXIT_VALUE 0x10 /* QEMU ends with (0x10 << 1) | 1 = 33 */
 
 static bool present;
 
@@ -75,7 +82,7 @@ size_t arch_console_read(char *text, size_t bytes)
     return count;
 }
 
-/* The status is in the last line that was printed; QEMU's own code only says that the machine got here. */
+/* The status is in the last line that was printed; QEMU's own code only says that it got here. */
 noreturn_fn void arch_machine_exit(unsigned status)
 {
     (void)status;

@@ -9,15 +9,16 @@
 ;
 ;   return address | rbp | rbx | r12 | r13 | r14 | r15 | rflags
 ;
-; Between the two threads the code runs on the CPU's interrupt stack, so that arch_switched() may let another
-; CPU have `prev`. That stack is empty before and after.
+; Between the two threads the code runs on the CPU's interrupt stack, so that arch_switched() may
+; let another CPU have `prev`. That stack is empty before and after.
 ;
 ;   noreturn void arch_switch_preempted(struct arch_thread *prev, struct arch_thread *next)
-;       the same for a thread whose registers are in its frame: on the interrupt stack already, saves nothing.
+;       the same for a thread whose registers are in its frame: called on the interrupt stack,
+;       saves nothing.
 ;
 ;   arch_restore_frame (jumped to)
-;       rsp  struct arch_frame; loads all of it. The instruction at arch_iretq may fault on an app's bad frame
-;       and is known to the fault handler by its address.
+;       rsp  struct arch_frame; loads all of it. The instruction at arch_iretq may fault on an
+;       app's bad frame and is known to the fault handler by its address.
 
 %include "layout.inc"
 

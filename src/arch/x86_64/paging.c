@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * Page tables: four levels, one set for everything. There is no ring 3, so no entry has the user bit; CR0.WP
- * makes read-only pages hold in ring 0 too.
+ * Page tables: four levels, one set for everything. There is no ring 3, so no entry has the user
+ * bit; CR0.WP makes read-only pages hold in ring 0 too.
  *
- * An entry that arch_protect() left without rights is not present but keeps its frame and ENTRY_KEPT.
+ * An entry that arch_protect() left without rights is not present but keeps its frame and
+ * ENTRY_KEPT.
  *
- * `lock` guards every change. arch_lookup() takes no lock: it reads entries one by one, so that a report can use
- * it whatever was interrupted; its caller sees to it that the range is not being unmapped.
+ * `lock` guards every change. arch_lookup() takes no lock: it reads entries one by one, so that a
+ * report can use it whatever was interrupted; its caller sees to it that the range is not being
+ * unmapped.
  *
  * Only this CPU's TLB is flushed here. With several CPUs the runtime sends the others a shootdown.
  */
@@ -18,7 +20,7 @@
 #include "paging.h"
 
 #define ENTRIES 512
-#define INVLPG_MAX 64                 /* pages flushed one by one; more flush all */
+#define INVLPG_MAX 64 /* pages flushed one by one; more flush all */
 
 uint64_t arch_direct_map = DIRECT_MAP_BASE;
 uintptr_t arch_stack_window = STACK_WINDOW_BASE;
@@ -41,20 +43,14 @@ static void tables_unlock(bool irq)
     arch_irq_restore(irq);
 }
 
-static uint64_t *table_at(uint64_t entry)
-{
-    return arch_phys_to_virt(entry & ENTRY_ADDRESS);
-}
+static uint64_t *table_at(uint64_t entry) { return arch_phys_to_virt(entry & ENTRY_ADDRESS); }
 
 static unsigned index_of(uintptr_t va, unsigned level)
 {
     return (va >> (PAGE_SHIFT + 9 * level)) & (ENTRIES - 1);
 }
 
-static uint64_t *root(void)
-{
-    return table_at(read_cr3());
-}
+static uint64_t *root(void) { return table_at(read_cr3()); }
 
 uint64_t paging_entry_bits(unsigned access)
 {
@@ -70,8 +66,8 @@ uint64_t paging_entry_bits(unsigned access)
 }
 
 /*
- * The slot of @va's 4 KiB entry; NULL where a table is missing or a large page lies. With @create missing tables
- * are made, and NULL means out of memory.
+ * The slot of @va's 4 KiB entry; NULL where a table is missing or a large page lies. With @create
+ * missing tables are made, and NULL means out of memory.
  */
 static uint64_t *walk(uintptr_t va, bool create)
 {
@@ -169,8 +165,9 @@ static unsigned access_of(uint64_t entry)
 {
     if (!(entry & ENTRY_PRESENT))
         return 0;
-    return ARCH_READ | (entry & ENTRY_WRITE ? ARCH_WRITE : 0)
-           | (entry & ENTRY_NO_EXECUTE ? 0 : ARCH_EXEC) | (entry & ENTRY_UNCACHED ? ARCH_UNCACHED : 0);
+    return ARCH_READ | (entry & ENTRY_WRITE ? ARCH_WRITE : 0) |
+           (entry & ENTRY_NO_EXECUTE ? 0 : ARCH_EXEC) |
+           (entry & ENTRY_UNCACHED ? ARCH_UNCACHED : 0);
 }
 
 bool arch_lookup(uintptr_t va, uint64_t *phys, unsigned *access)
@@ -221,8 +218,8 @@ static uint64_t *slot_of_table(uintptr_t va, unsigned level)
 }
 
 /*
- * Level by level from the bottom. A freed table goes back at once, which is right on one CPU: the flush that
- * follows happens before anybody can use the frame with interrupts on.
+ * Level by level from the bottom. A freed table goes back at once, which is right on one CPU: the
+ * flush that follows happens before anybody can use the frame with interrupts on.
  */
 void arch_trim_tables(uintptr_t va, size_t count)
 {

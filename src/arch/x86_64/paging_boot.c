@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * The final page tables, built once at boot: the direct map, the image, the local APIC. Table pages come from
- * the free RAM in boot_info and leave it. They must lie below 4 GiB, where the boot tables can write to them.
+ * The final page tables, built once at boot: the direct map, the image, the local APIC. Table pages
+ * come from the free RAM in boot_info and leave it. They must lie below 4 GiB, where the boot
+ * tables can write to them.
  *
- * W^X: text is read and execute, constants are read-only, the rest is not executable. The direct map shows the
- * image a second time, and there text and constants are read-only too. What has no RAM behind it is not mapped.
+ * W^X: text is read and execute, constants are read-only, the rest is not executable. The direct
+ * map shows the image a second time, and there text and constants are read-only too. What has no
+ * RAM behind it is not mapped.
  */
 #include <x86.h>
 
@@ -13,12 +15,13 @@
 
 #include "paging.h"
 
-extern unsigned char kernel_text_start[], kernel_text_end[], kernel_rodata_start[], kernel_rodata_end[];
+extern unsigned char kernel_text_start[], kernel_text_end[], kernel_rodata_start[],
+    kernel_rodata_end[];
 extern unsigned char kernel_data_start[], kernel_end[], image_start_phys[];
 extern unsigned char boot_stack_guard_low[], boot_stack_guard_high[];
 
 #define TABLES_END GIB(4)
-#define TABLES_START MIB(1)           /* low memory is left for what has to lie there */
+#define TABLES_START MIB(1) /* low memory is left for what has to lie there */
 #define APIC_PHYS_DEFAULT UINT64_C(0xfee00000)
 
 static uint64_t root_phys;
@@ -38,6 +41,8 @@ static uint64_t take_table_page(void)
             continue;
         uint64_t phys = r->start;
         r->start += PAGE_BYTES;
+        if (r->start == r->end)
+            memmove(r, r + 1, (--boot_info.region_count - i) * sizeof(*r));
         memset(arch_phys_to_virt(phys), 0, PAGE_BYTES);
         return phys;
     }
@@ -88,7 +93,8 @@ static void map_direct(uint64_t start, uint64_t end, unsigned access)
 /* A piece of RAM, of which the image's read-only part may be a part. */
 static void map_ram(const struct boot_region *ram)
 {
-    uint64_t ro_start = (uintptr_t)image_start_phys, ro_end = (uintptr_t)kernel_rodata_end - KERNEL_BASE;
+    uint64_t ro_start = (uintptr_t)image_start_phys,
+             ro_end = (uintptr_t)kernel_rodata_end - KERNEL_BASE;
 
     if (ro_end <= ram->start || ro_start >= ram->end) {
         map_direct(ram->start, ram->end, ARCH_READ | ARCH_WRITE);
@@ -108,8 +114,8 @@ static void map_section(const unsigned char *start, const unsigned char *end, un
 
 void paging_init(void)
 {
-    x86_features.huge_pages = cpuid(0x80000000, 0).eax >= 0x80000001
-                              && (cpuid(0x80000001, 0).edx & (1u << 26));
+    x86_features.huge_pages =
+        cpuid(0x80000000, 0).eax >= 0x80000001 && (cpuid(0x80000001, 0).edx & (1u << 26));
     root_phys = take_table_page();
     for (uint32_t i = 0; i < boot_ram.count; i++)
         map_ram(&boot_ram.regions[i]);

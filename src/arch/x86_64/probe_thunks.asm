@@ -2,18 +2,18 @@
 ;
 ; The probes: one thunk for each line of src/probes.def, which is where the list is.
 ;
-;   name(up to six arguments): if the stack in use has NEED bytes left, goes on in name_body as if that had
-;   been called; else the body runs on an extra stack (morestack.asm).
+;   name(up to six arguments): if the stack in use has NEED bytes left, goes on in name_body as if
+;   that had been called; else the body runs on an extra stack (morestack.asm).
 ;
 ;       r11     changed; every argument register and the stack are left alone
 ;
-; The comparison is of addresses, unsigned. rsp - NEED cannot wrap: no stack lies at the bottom of the address
-; space. A base of all ones (stack.need=force) sends every call to an extra stack. The base is per-CPU here but
-; belongs to the thread: a switch carries it along, so being interrupted between two of these instructions does
-; no harm.
+; The comparison is of addresses, unsigned. rsp - NEED cannot wrap: no stack lies at the bottom of
+; the address space. A base of all ones (stack.need=force) sends every call to an extra stack. The
+; base is per-CPU here but belongs to the thread: a switch carries it along, so being interrupted
+; between two of these instructions does no harm.
 ;
-; With NO_PROBES the thunks remain and compare nothing. On the host, frames are several times larger because
-; of the sanitizers, so NEED is too.
+; With NO_PROBES the thunks remain and compare nothing. On the host, frames are several times larger
+; because of the sanitizers, so NEED is too.
 
 %include "layout.inc"
 

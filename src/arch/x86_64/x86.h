@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the files of this port share: registers, instructions, the port's own per-CPU data. Only boot/ sees it
- * besides; everything else goes through <arch/arch.h>.
+ * What the files of this port share: registers, instructions, the port's own per-CPU data. Only
+ * boot/ sees it besides; everything else goes through <arch/arch.h>.
  *
  * Address space, all of it in ring 0, one set of tables for ever:
  *
  *     0000000000001000  the app                    (page 0 is never mapped)
- *     ffff800000000000  direct map of all RAM      read-write, not executable; the image's text and constants
- *                                                  are read-only here too
+ *     ffff800000000000  direct map of all RAM      read-write, not executable; the image's text
+ *                                                  and constants are read-only here too
  *     ffffc00000000000  stack window, 1 TiB
  *     ffffd00000000000  window for device registers, 64 GiB
  *     ffffe00000000000  the port's own device registers (local APIC)
@@ -24,31 +24,46 @@
 #define IO_WINDOW_BASE UINT64_C(0xffffd00000000000)
 #define PORT_WINDOW_BASE UINT64_C(0xffffe00000000000)
 
-#define CPUS_MAX_X86 64
-
 /* Vectors. 0x20-0x2f are where the old interrupt controller's spurious ones would land. */
 enum {
-    VECTOR_DEBUG = 1, VECTOR_NMI = 2, VECTOR_DOUBLE_FAULT = 8, VECTOR_NOT_PRESENT = 11,
-    VECTOR_STACK_SEGMENT = 12, VECTOR_PROTECTION = 13, VECTOR_PAGE_FAULT = 14,
-    VECTOR_MACHINE_CHECK = 18, VECTOR_PIC_FIRST = 0x20, VECTOR_DEVICE_FIRST = 0x30,
-    VECTOR_DEVICE_LAST = 0xef, VECTOR_TIMER = 0xf0, VECTOR_SPURIOUS = 0xff,
+    VECTOR_DEBUG = 1,
+    VECTOR_NMI = 2,
+    VECTOR_DOUBLE_FAULT = 8,
+    VECTOR_NOT_PRESENT = 11,
+    VECTOR_STACK_SEGMENT = 12,
+    VECTOR_PROTECTION = 13,
+    VECTOR_PAGE_FAULT = 14,
+    VECTOR_MACHINE_CHECK = 18,
+    VECTOR_PIC_FIRST = 0x20,
+    VECTOR_DEVICE_FIRST = 0x30,
+    VECTOR_DEVICE_LAST = 0xef,
+    VECTOR_TIMER = 0xf0,
+    VECTOR_SPURIOUS = 0xff,
 };
 
-enum { IST_IRQ = 1, IST_PAGE_FAULT, IST_DOUBLE_FAULT, IST_NMI, IST_MACHINE_CHECK, IST_OTHER, IST_DEBUG };
+enum {
+    IST_IRQ = 1,
+    IST_PAGE_FAULT,
+    IST_DOUBLE_FAULT,
+    IST_NMI,
+    IST_MACHINE_CHECK,
+    IST_OTHER,
+    IST_DEBUG
+};
 
-/* How far an IST stack's top moves while a handler runs on it, so that a fault inside does not overwrite. */
+/* How far an IST stack's top moves while a handler runs on it: a fault inside must not hit it. */
 #define IST_SHIFT 2048
 
 struct tss {
     uint32_t reserved0;
     uint64_t rsp[3];
     uint64_t reserved1;
-    uint64_t ist[7];                  /* ist[n - 1] is IST n */
+    uint64_t ist[7]; /* ist[n - 1] is IST n */
     uint64_t reserved2;
     uint16_t reserved3, io_map;
 } __attribute__((packed));
 
-#define GDT_ENTRIES 5                 /* null, code, data, task state (two) */
+#define GDT_ENTRIES 5 /* null, code, data, task state (two) */
 
 /* The port's part of a CPU; arch_cpu()->port. Touched by its own CPU, interrupts off. */
 struct x86_cpu {
@@ -60,10 +75,7 @@ struct x86_cpu {
     struct irq *irqs[VECTOR_DEVICE_LAST + 1 - VECTOR_DEVICE_FIRST];
 };
 
-static inline struct x86_cpu *x86_cpu(void)
-{
-    return arch_cpu()->port;
-}
+static inline struct x86_cpu *x86_cpu(void) { return arch_cpu()->port; }
 
 struct x86_features {
     bool xsave, avx, fsgsbase, rdrand, huge_pages;
@@ -150,6 +162,7 @@ void console_init(void);
 
 /* fpu.c */
 void fpu_init_cpu(void);
+void fpu_save(void *area);
 void fpu_restore(const void *area);
 
 /* traps.c */

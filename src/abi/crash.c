@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The report of a crash of the app: see crash.h. The app's stack is walked by its frame pointers,
+ * as far as they look like some: every word is read by a copy that may fail.
+ */
+#include <abi/crash.h>
+
+#include <abi/linux.h>
+#include <abi/memory.h>
+#include <abi/process.h>
+#include <rt/log.h>
+
+#define FRAMES_MAX 16
+#define FRAME_DISTANCE_MAX MIB(1)
+
+static const struct { uint8_t vector, signal; const char *what; } faults[] = {
+    {0, SIGFPE, "division by zero or overflow"},
+    {1, SIGTRAP, "debug exception"},
+    {3, SIGTRAP, "breakpoint"},
+    {4, SIGSEGV, "overflow trap"},
+    {5, SIGSEGV, "bound range exceeded"},
+    {6, SIGILL, "invalid instruction"},
+    {12, SIGBUS, "stack segment fault"},
+    {13, SIGSEGV, "general protection fault"},
+    {16, SIGFPE, "floating-point error"},
+    {17, SIGBUS, "alignment check"},
+    {19, SIGFPE, "SIMD floating-point error"},
+};
+
+static const char *const signal_names[] = {
+    "signal 0", "SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE",
+    "SIGKILL", "SIGUSR1", "SIGSEGV", "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGSTKFLT",
+    "SIGCHLD", "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGXCPU",
+    "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO", "SIGPWR", "SIGSYS",
+};
+
+static const char *const kind_names[] = {
+    [VMA_ANONYMOUS] = "anonymous memory", [VMA_IMAGE] = "the program", [VMA_FILE] = "a mapped file",
+    [VMA_STACK] = "the main stack", [VMA_BRK] = "the heap (brk)",
+};
+
+const char *signal_name(int signal)
+{
+    if (signal > 0 && (size_t)signal < ARRAY_COUNT(signal_names))
+        return signal_names[signal];
+    return "a real-time signal";
+}
+
+static void print_vma(const char *label, const struct vma *vma)
+{
+    console_printf("  %s 0x%lx-0x%lx %c%c%c %s\n", label, vma->start, vma->end,
+                   vma->access & ARCH_READ ? 'r' : '-', vma->access & ARCH_WRITE ? 'w' : '-',
+                   vma->access & ARCH_EXEC ? 'x' : '-', kind_names[vma->kind]);
+}
+
+/* Where @address lies: in a range, or between which. */
+static void print_place(uintptr_t address)
+{
+    mutex_lock(&app_memory.lock);
+    const struct vma *vma = vma_find(&app_memory.vmas, address);
+    if (vma && vma->start <= address) {
+        print_vma("it lies in", vma);
+    } else {
+        const struct vma *below = vma ? vma->previous : app_memory.vmas.last;
+        if (address < PAGE_BYTES)
+            console_printf("  it lies in page 0: a null pointer\n");
+        if (below)
+            print_vma("nearest below", below);
+        if (vma)
+            print_vma("nearest above", vma);
+    }
+    mutex_unlock(&app_memory.lock);
+}
+
+static bool is_app_code(uintptr_t address)
+{
+    mutex_lock(&app_memory.lock);
+    const struct vma *vma = vma_find(&app_memory.vmas, address);
+    bool code = vma && vma->start <= address && (vma->access & ARCH_EXEC);
+    mutex_unlock(&app_memory.lock);
+    return code;
+}
+
+static void print_registers(const struct arch_frame *f)
+{
+    console_printf("  rip %016lx rsp %016lx rbp %016lx flags %lx\n", f->rip, f->rsp, f->rbp,
+                   f->rflags);
+    console_printf("  rax %016lx rbx %016lx rcx %016lx rdx %016lx\n", f->rax, f->rbx, f->rcx,
+                   f->rdx);
+    console_printf("  rsi %016lx rdi %016lx r8  %016lx r9  %016lx\n", f->rsi, f->rdi, f->r8, f->r9);
+    console_printf("  r10 %016lx r11 %016lx r12 %016lx r13 %016lx\n", f->r10, f->r11, f->r12,
+                   f->r13);
+    console_printf("  r14 %016lx r15 %016lx fs  %016lx\n", f->r14, f->r15,
+                   thread_current()->arch.fs_base);
+}
+
+static void print_backtrace(const struct arch_frame *f)
+{
+    uint64_t words[2];
+    uintptr_t frame = f->rbp;
+
+    console_printf("  backtrace of the app (addr2line -e PROGRAM makes lines of it):\n");
+    console_printf("    #0 0x%lx\n", f->rip);
+    for (unsigned depth = 1; depth < FRAMES_MAX; depth++) {
+        if (frame % 8 || frame < PAGE_BYTES || frame >= APP_LIMIT - sizeof(words))
+            break;
+        if (arch_copy(words, (const void *)frame, sizeof(words)) || !is_app_code(words[1]))
+            break;
+        console_printf("    #%u 0x%lx\n", depth, words[1]);
+        if (words[0] <= frame || words[0] - frame > FRAME_DISTANCE_MAX)
+            break;
+        frame = words[0];
+    }
+}
+
+static void print_page_fault(const struct arch_frame *f, uintptr_t address)
+{
+    const char *verb = f->error & 16 ? "execute" : f->error & 2 ? "write to" : "read";
+    console_printf("app %s: SIGSEGV: thread %u tried to %s 0x%lx\n", app.name,
+                   thread_current()->id, verb, address);
+    print_place(address);
+}
+
+static void print_exception(const struct arch_frame *f, int signal, const char *what)
+{
+    console_printf("app %s: %s: %s (vector %lu, error 0x%lx) in thread %u\n", app.name,
+                   signal_name(signal), what, f->vector, f->error, thread_current()->id);
+}
+
+void crash_report(const struct arch_frame *frame, uintptr_t address, int error)
+{
+    bool page_fault = frame->vector == 14, no_memory = page_fault && error == -ENOMEM;
+    int signal = no_memory ? 0 : SIGSEGV;
+    const char *what = "exception";
+
+    for (unsigned i = 0; !page_fault && i < ARRAY_COUNT(faults); i++) {
+        if (faults[i].vector != frame->vector)
+            continue;
+        signal = faults[i].signal;
+        what = faults[i].what;
+    }
+    if (!app_finish_crash(signal))
+        app_thread_exit(0);
+    log_flush();
+    if (no_memory)
+        console_printf("app %s: out of memory: no frame for the page at 0x%lx\n", app.name,
+                       address);
+    else if (page_fault)
+        print_page_fault(frame, address);
+    else
+        print_exception(frame, signal, what);
+    print_registers(frame);
+    print_backtrace(frame);
+    app_thread_exit(0);
+}
+
+void crash_by_signal(int signal, const char *what)
+{
+    if (!app_finish_crash(signal))
+        return;
+    log_flush();
+    console_printf("app %s: ended by %s (%d): %s\n", app.name, signal_name(signal), signal, what);
+}

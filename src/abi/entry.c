@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Where the runtime enters this layer: system calls and faults of the app. Calls that do not exist
+ * are named once each and counted.
+ */
+#include <rt/app_ops.h>
+
+#include <abi/crash.h>
+#include <abi/linux.h>
+#include <abi/memory.h>
+#include <abi/process.h>
+#include <abi/syscalls.h>
+#include <rt/log.h>
+
+#define NUMBERS_NAMED 512
+
+#define VECTOR_PAGE_FAULT 14
+#define FAULT_PRESENT 1u
+#define FAULT_WRITE 2u
+#define FAULT_FETCH 16u
+
+/* One bit a number below NUMBERS_NAMED, set when it was named; atomic. */
+static uint64_t named[NUMBERS_NAMED / 64];
+
+SYSCALL(quietly_missing)
+{
+    (void)args;
+    return -ENOSYS;
+}
+
+SYSCALL(nothing_to_do)
+{
+    (void)args;
+    return 0;
+}
+
+static noinline long missing_call(uint64_t number)
+{
+    __atomic_add_fetch(&app.missing_calls, 1, __ATOMIC_RELAXED);
+    uint64_t slot = number < NUMBERS_NAMED ? number : NUMBERS_NAMED - 1;
+    uint64_t bit = UINT64_C(1) << slot % 64;
+    if (__atomic_fetch_or(&named[slot / 64], bit, __ATOMIC_RELAXED) & bit)
+        return -ENOSYS;
+    const char *name = number < syscall_count ? syscall_table[number].name : NULL;
+    if (name)
+        log_warn("app: the system call %s (%llu) does not exist here; it gives ENOSYS", name,
+                 (unsigned long long)number);
+    else
+        log_warn("app: system call %llu does not exist here; it gives ENOSYS",
+                 (unsigned long long)number);
+    return -ENOSYS;
+}
+
+static void app_syscall(struct arch_frame *frame)
+{
+    struct syscall_args args = {
+        .a = {frame->rdi, frame->rsi, frame->rdx, frame->r10, frame->r8, frame->r9},
+        .frame = frame,
+    };
+    uint64_t number = frame->rax;
+
+    app_call_begin();
+    if (number < syscall_count && syscall_table[number].invoke) {
+        const struct syscall_entry *entry = &syscall_table[number];
+        frame->rax = (uint64_t)entry->invoke(&args);
+    } else {
+        frame->rax = (uint64_t)missing_call(number);
+    }
+    app_call_end();
+}
+
+/*
+ * What the app tried. A locked read-modify-write may be reported as a read; where the page is
+ * present a plain read cannot fault, so that was a write.
+ */
+static unsigned fault_access(const struct arch_frame *frame)
+{
+    if (frame->error & FAULT_FETCH)
+        return ARCH_EXEC;
+    if (frame->error & (FAULT_WRITE | FAULT_PRESENT))
+        return ARCH_WRITE;
+    return ARCH_READ;
+}
+
+static void app_fault_taken(struct arch_frame *frame, uintptr_t address)
+{
+    app_call_begin();
+    int error = -EFAULT;
+    if (frame->vector == VECTOR_PAGE_FAULT)
+        error = memory_populate(address, 1, fault_access(frame));
+    if (error)
+        crash_report(frame, address, error);
+    app_call_end();
+}
+
+static bool app_must_stop(void)
+{
+    return thread_current()->app != NULL && app_ending();
+}
+
+const struct app_ops app_ops = {
+    .app_syscall = app_syscall,
+    .app_fault_taken = app_fault_taken,
+    .app_must_stop = app_must_stop,
+};

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: MIT
+/* The app's address space: mapping, unmapping, protecting. See memory.h; mremap is in remap.c. */
+#include <abi/memory.h>
+
+#include <abi/linux.h>
+#include <lib/bits.h>
+#include <rt/assert.h>
+#include <rt/page.h>
+
+#define DROP_BATCH 16
+
+struct app_memory app_memory = {.lock = MUTEX_INIT(app_memory.lock)};
+
+void memory_start(void)
+{
+    mutex_init(&app_memory.lock);
+}
+
+int memory_cut_locked(uintptr_t address)
+{
+    struct vma *vma = vma_find(&app_memory.vmas, address);
+    if (!vma || vma->start >= address)
+        return 0;
+    struct vma *spare = vma_alloc(&app_memory.vmas, address, vma->end);
+    if (!spare)
+        return -ENOMEM;
+    vma_split(&app_memory.vmas, address, &spare);
+    return 0;
+}
+
+bool memory_covered_locked(uintptr_t start, uintptr_t end)
+{
+    for (struct vma *vma = vma_find(&app_memory.vmas, start); vma; vma = vma_next(vma)) {
+        if (vma->start > start)
+            return false;
+        start = vma->end;
+        if (start >= end)
+            return true;
+    }
+    return false;
+}
+
+uintptr_t memory_gap_locked(uint64_t bytes)
+{
+    uintptr_t start = vma_find_gap(&app_memory.vmas, bytes, KIB(64), app_memory.gap_hint);
+    if (!start)
+        start = vma_find_gap(&app_memory.vmas, bytes, KIB(64), app_memory.map_top);
+    if (start)
+        app_memory.gap_hint = start;
+    return start;
+}
+
+uint64_t memory_present_locked(const struct vma *vma, uintptr_t start, uintptr_t end)
+{
+    uint64_t phys, count = 0;
+    unsigned access;
+
+    if (!(vma->flags & VMA_TOUCHED))
+        return 0;
+    for (uintptr_t page = start; page < end; page += PAGE_BYTES)
+        count += arch_lookup(page, &phys, &access);
+    return count;
+}
+
+/*
+ * Frees the present pages of a part of @vma; their reservations stay. Returns how many there were.
+ */
+static uint64_t drop_pages(const struct vma *vma, uintptr_t start, uintptr_t end)
+{
+    void *batch[DROP_BATCH];
+    uint64_t phys, dropped = 0;
+    unsigned access;
+
+    if (!(vma->flags & VMA_TOUCHED))
+        return 0;
+    for (uintptr_t page = start; page < end;) {
+        uintptr_t first = page;
+        unsigned count = 0;
+        for (; page < end && count < DROP_BATCH; page += PAGE_BYTES)
+            if (arch_lookup(page, &phys, &access))
+                batch[count++] = arch_phys_to_virt(phys);
+        if (count == 0)
+            break;
+        arch_unmap(first, (page - first) / PAGE_BYTES);
+        for (unsigned i = 0; i < count; i++)
+            page_free_reserved(batch[i]);
+        dropped += count;
+    }
+    app_memory.pages_present -= dropped;
+    return dropped;
+}
+
+int memory_unmap_locked(uintptr_t start, uint64_t bytes)
+{
+    uintptr_t end = start + bytes;
+    if (memory_cut_locked(start) || memory_cut_locked(end))
+        return -ENOMEM;
+    struct vma *vma = vma_find(&app_memory.vmas, start);
+    bool touched = false;
+    while (vma && vma->start < end) {
+        struct vma *next = vma_next(vma);
+        touched |= vma->flags & VMA_TOUCHED;
+        uint64_t present = drop_pages(vma, vma->start, vma->end);
+        bool accounted = vma->flags & VMA_ACCOUNTED;
+        page_unreserve(accounted ? (vma->end - vma->start) / PAGE_BYTES : present);
+        vma_remove(&app_memory.vmas, vma);
+        vma_free(vma);
+        vma = next;
+    }
+    if (touched)
+        arch_trim_tables(start, bytes / PAGE_BYTES);
+    if (end > app_memory.gap_hint)
+        app_memory.gap_hint = MIN(end, app_memory.map_top);
+    return 0;
+}
+
+int memory_unmap(uintptr_t start, uint64_t bytes)
+{
+    bytes = align_up(bytes, PAGE_BYTES);
+    if (!memory_range_ok(start, bytes))
+        return -EINVAL;
+    mutex_lock(&app_memory.lock);
+    int error = memory_unmap_locked(start, bytes);
+    mutex_unlock(&app_memory.lock);
+    return error;
+}
+
+/* Where a request goes, or 0. */
+static uintptr_t place(const struct map_request *r)
+{
+    uintptr_t hint = align_down(r->address, PAGE_BYTES);
+    if (hint >= KIB(64) && memory_range_ok(hint, r->bytes)) {
+        struct vma *vma = vma_find(&app_memory.vmas, hint);
+        if (!vma || vma->start >= hint + r->bytes)
+            return hint;
+    }
+    return memory_gap_locked(r->bytes);
+}
+
+long memory_map_locked(const struct map_request *r)
+{
+    ASSERT((r->bytes & (PAGE_BYTES - 1)) == 0, "mappings are pages");
+    uint64_t pages = r->bytes / PAGE_BYTES;
+    uintptr_t start = r->fixed ? r->address : place(r);
+    if (!memory_range_ok(start, r->bytes))
+        return r->fixed && start % PAGE_BYTES ? -EINVAL : -ENOMEM;
+    if (r->fixed && !r->replace) {
+        struct vma *next = vma_find(&app_memory.vmas, start);
+        if (next && next->start < start + r->bytes)
+            return -EEXIST;
+    }
+    bool accounted = r->access && !r->no_reserve;
+    if (accounted && page_reserve(pages))
+        return -ENOMEM;
+    struct vma *vma = vma_alloc(&app_memory.vmas, start, start + r->bytes);
+    if (!vma)
+        goto out_unreserve;
+    if (r->fixed && r->replace && memory_unmap_locked(start, r->bytes))
+        goto out_free;
+    vma->access = (uint8_t)r->access;
+    vma->kind = r->kind;
+    vma->flags = (accounted ? VMA_ACCOUNTED : 0) | (r->no_reserve ? VMA_NORESERVE : 0);
+    vma_insert(&app_memory.vmas, vma);
+    vma_merge(&app_memory.vmas, vma);
+    return (long)start;
+
+out_free:
+    vma_free(vma);
+out_unreserve:
+    if (accounted)
+        page_unreserve(pages);
+    return -ENOMEM;
+}
+
+long memory_map(const struct map_request *request)
+{
+    mutex_lock(&app_memory.lock);
+    long result = memory_map_locked(request);
+    mutex_unlock(&app_memory.lock);
+    return result;
+}
+
+/* Frames that the ranges in [@start, @end) still lack to be accounted for. */
+static uint64_t missing_reservations(uintptr_t start, uintptr_t end)
+{
+    uint64_t missing = 0;
+    for (struct vma *vma = vma_find(&app_memory.vmas, start); vma && vma->start < end;
+         vma = vma_next(vma))
+        if (!(vma->flags & (VMA_ACCOUNTED | VMA_NORESERVE)))
+            missing += (vma->end - vma->start) / PAGE_BYTES -
+                       memory_present_locked(vma, vma->start, vma->end);
+    return missing;
+}
+
+static int protect_locked(uintptr_t start, uintptr_t end, unsigned access)
+{
+    if (!memory_covered_locked(start, end))
+        return -ENOMEM;
+    if (memory_cut_locked(start) || memory_cut_locked(end))
+        return -ENOMEM;
+    if (access && page_reserve(missing_reservations(start, end)))
+        return -ENOMEM;
+    for (struct vma *vma = vma_find(&app_memory.vmas, start); vma && vma->start < end;
+         vma = vma_next(vma)) {
+        if (access && !(vma->flags & VMA_NORESERVE))
+            vma->flags |= VMA_ACCOUNTED;
+        if (vma->access != access && (vma->flags & VMA_TOUCHED))
+            arch_protect(vma->start, (vma->end - vma->start) / PAGE_BYTES, access);
+        vma->access = (uint8_t)access;
+        vma = vma_merge(&app_memory.vmas, vma);
+    }
+    return 0;
+}
+
+int memory_protect(uintptr_t start, uint64_t bytes, unsigned access)
+{
+    bytes = align_up(bytes, PAGE_BYTES);
+    if (start % PAGE_BYTES)
+        return -EINVAL;
+    if (bytes == 0)
+        return 0;
+    if (!memory_range_ok(start, bytes))
+        return -ENOMEM;
+    mutex_lock(&app_memory.lock);
+    int error = protect_locked(start, start + bytes, access);
+    mutex_unlock(&app_memory.lock);
+    return error;
+}
+
+static int discard_locked(uintptr_t start, uintptr_t end)
+{
+    struct vma *vma;
+
+    if (!memory_covered_locked(start, end))
+        return -ENOMEM;
+    for (vma = vma_find(&app_memory.vmas, start); vma && vma->start < end; vma = vma_next(vma))
+        if (vma->kind == VMA_FILE || vma->kind == VMA_IMAGE)
+            return -EINVAL;
+    for (vma = vma_find(&app_memory.vmas, start); vma && vma->start < end; vma = vma_next(vma)) {
+        uint64_t dropped = drop_pages(vma, MAX(start, vma->start), MIN(end, vma->end));
+        if (!(vma->flags & VMA_ACCOUNTED))
+            page_unreserve(dropped);
+    }
+    return 0;
+}
+
+int memory_discard(uintptr_t start, uint64_t bytes)
+{
+    bytes = align_up(bytes, PAGE_BYTES);
+    if (!memory_range_ok(start, bytes))
+        return bytes == 0 && start % PAGE_BYTES == 0 ? 0 : -EINVAL;
+    mutex_lock(&app_memory.lock);
+    int error = discard_locked(start, start + bytes);
+    mutex_unlock(&app_memory.lock);
+    return error;
+}
+
+/* Makes one page of @vma present. */
+static int page_in(struct vma *vma, uintptr_t page)
+{
+    uint64_t phys;
+    unsigned access;
+
+    if (arch_lookup(page, &phys, &access))
+        return 0;
+    bool accounted = vma->flags & VMA_ACCOUNTED;
+    if (!accounted && page_reserve(1))
+        return -ENOMEM;
+    void *frame = page_alloc_reserved();
+    if (arch_map(page, arch_virt_to_phys(frame), 1, vma->access)) {
+        page_free_reserved(frame);
+        if (!accounted)
+            page_unreserve(1);
+        return -ENOMEM;
+    }
+    vma->flags |= VMA_TOUCHED;
+    app_memory.pages_present++;
+    return 0;
+}
+
+int memory_populate_locked(uintptr_t start, uint64_t bytes, unsigned access)
+{
+    if (bytes == 0)
+        return 0;
+    if (start >= APP_LIMIT || APP_LIMIT - start < bytes)
+        return -EFAULT;
+    uintptr_t page = align_down(start, PAGE_BYTES), end = start + bytes;
+    struct vma *vma = vma_find(&app_memory.vmas, page);
+    for (; vma && vma->start <= page; vma = vma_next(vma)) {
+        if (!vma->access || (vma->access & access) != access)
+            return -EFAULT;
+        for (; page < MIN(end, vma->end); page += PAGE_BYTES) {
+            int error = page_in(vma, page);
+            if (error)
+                return error;
+        }
+        if (page >= end)
+            return 0;
+    }
+    return -EFAULT;
+}
+
+int memory_populate(uintptr_t start, uint64_t bytes, unsigned access)
+{
+    mutex_lock(&app_memory.lock);
+    int error = memory_populate_locked(start, bytes, access);
+    mutex_unlock(&app_memory.lock);
+    return error;
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Time: the TSC, and the local APIC's timer, both measured once against the old interval timer (PIT
+ * channel 2, 1193182 Hz). One measurement reads all three clocks as close together as it can: the
+ * reading whose two TSC values are nearest of several tries counts, so being descheduled in between
+ * (an emulator is) does no harm. Without a PIT the CPU's own word is taken (CPUID 0x15 and 0x16).
+ *
+ * The TSC is taken for constant. A PC without an invariant TSC would need another clock; there is
+ * none here.
+ *
+ * Sources: Intel 8254; Motorola MC146818; Intel SDM volume 3, 18.17.
+ */
+#include <x86.h>
+
+#define PIT_HZ 1193182u
+#define PIT_COUNTER2 0x42
+#define PIT_COMMAND 0x43
+#define PIT_GATE 0x61
+#define PIT_LATCH2 0x80
+#define PIT_MODE0_COUNTER2 0xb0
+#define MEASURE_TICKS 12000u /* about 10 ms */
+#define MEASURE_TRIES 5
+#define READS_MAX 2000000u
+#define HZ_GUESS UINT64_C(1000000000)
+
+#define CMOS_INDEX 0x70
+#define CMOS_DATA 0x71
+enum {
+    CMOS_SECOND = 0,
+    CMOS_MINUTE = 2,
+    CMOS_HOUR = 4,
+    CMOS_DAY = 7,
+    CMOS_MONTH = 8,
+    CMOS_YEAR = 9,
+    CMOS_STATUS_A = 10,
+    CMOS_STATUS_B = 11
+};
+#define CMOS_UPDATING 0x80
+#define CMOS_24_HOURS 0x02
+#define CMOS_BINARY 0x04
+#define CMOS_PM 0x80
+
+static uint64_t tsc_start;
+static uint64_t ns_per_tick_32; /* nanoseconds a TSC tick, times 2^32 */
+static uint64_t apic_per_ns_32; /* APIC ticks a nanosecond, times 2^32 */
+static uint64_t wall_start_ns;
+
+struct reading {
+    uint64_t tsc;
+    uint32_t apic_left;
+    uint16_t pit;
+};
+
+static uint16_t pit_read(void)
+{
+    arch_out8(PIT_COMMAND, PIT_LATCH2);
+    uint16_t low = arch_in8(PIT_COUNTER2);
+    return (uint16_t)(low | arch_in8(PIT_COUNTER2) << 8);
+}
+
+static void pit_start(void)
+{
+    arch_out8(PIT_GATE, (uint8_t)((arch_in8(PIT_GATE) & ~0x02) | 0x01));
+    arch_out8(PIT_COMMAND, PIT_MODE0_COUNTER2);
+    arch_out8(PIT_COUNTER2, 0xff);
+    arch_out8(PIT_COUNTER2, 0xff);
+}
+
+static struct reading read_clocks(void)
+{
+    struct reading best = { 0 };
+    uint64_t best_gap = UINT64_MAX;
+
+    for (int i = 0; i < MEASURE_TRIES; i++) {
+        uint64_t before = rdtsc();
+        uint16_t pit = pit_read();
+        uint32_t left = apic_timer_left();
+        uint64_t after = rdtsc();
+        if (after - before < best_gap) {
+            best_gap = after - before;
+            best = (struct reading){ before + (after - before) / 2, left, pit };
+        }
+    }
+    return best;
+}
+
+/* TSC ticks a second by the CPU's own word, or 0. */
+static uint64_t hz_from_cpuid(void)
+{
+    uint32_t max = cpuid(0, 0).eax;
+
+    if (max >= 0x15) {
+        struct cpuid r = cpuid(0x15, 0);
+        if (r.eax && r.ebx && r.ecx)
+            return (uint64_t)r.ecx * r.ebx / r.eax;
+    }
+    if (max >= 0x16)
+        return (uint64_t)cpuid(0x16, 0).eax * 1000000;
+    return 0;
+}
+
+static void set_rates(uint64_t tsc_hz, uint64_t apic_hz)
+{
+    ns_per_tick_32 = (NS_PER_S << 32) / tsc_hz;
+    apic_per_ns_32 = (apic_hz << 32) / NS_PER_S;
+}
+
+static uint64_t scale(uint64_t value, uint64_t factor_32)
+{
+    return (uint64_t)((unsigned __int128)value * factor_32 >> 32);
+}
+
+static void measure(void)
+{
+    pit_start();
+    apic_timer_start(UINT32_MAX);
+    struct reading first = read_clocks();
+    uint32_t reads = 0;
+    while ((uint16_t)(first.pit - pit_read()) < MEASURE_TICKS && reads < READS_MAX)
+        reads++;
+    struct reading last = read_clocks();
+    apic_timer_start(0);
+
+    uint64_t pit_ticks = (uint16_t)(first.pit - last.pit);
+    uint64_t tsc_ticks = last.tsc - first.tsc, apic_ticks = first.apic_left - last.apic_left;
+    uint64_t tsc_hz = tsc_ticks * PIT_HZ / (pit_ticks ? pit_ticks : 1);
+    if (reads == READS_MAX || !pit_ticks) {
+        tsc_hz = hz_from_cpuid();
+        if (!tsc_hz)
+            tsc_hz = HZ_GUESS;
+    }
+    uint64_t apic_hz = apic_ticks * tsc_hz / (tsc_ticks ? tsc_ticks : 1);
+    set_rates(tsc_hz, apic_hz ? apic_hz : HZ_GUESS);
+}
+
+/* ---- the wall clock ---- */
+
+static uint8_t cmos_read(uint8_t index)
+{
+    arch_out8(CMOS_INDEX, index);
+    return arch_in8(CMOS_DATA);
+}
+
+struct wall {
+    uint8_t second, minute, hour, day, month, year;
+};
+
+static struct wall wall_read(void)
+{
+    for (uint32_t i = 0; i < READS_MAX && (cmos_read(CMOS_STATUS_A) & CMOS_UPDATING); i++)
+        arch_relax();
+    return (struct wall){ cmos_read(CMOS_SECOND), cmos_read(CMOS_MINUTE), cmos_read(CMOS_HOUR),
+                          cmos_read(CMOS_DAY),    cmos_read(CMOS_MONTH),  cmos_read(CMOS_YEAR) };
+}
+
+static uint8_t from_bcd(uint8_t value) { return (uint8_t)((value >> 4) * 10 + (value & 15)); }
+
+/* Days from 1970-01-01 to a date of the Gregorian calendar. */
+static uint64_t days_since_1970(unsigned year, unsigned month, unsigned day)
+{
+    static const uint16_t before[12] = { 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334 };
+    unsigned leap_years = (year - 1) / 4 - (year - 1) / 100 + (year - 1) / 400 - 477;
+    bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+
+    return (year - 1970) * UINT64_C(365) + leap_years + before[(month - 1) % 12] +
+           (leap && month > 2) + day - 1;
+}
+
+static uint64_t wall_seconds(void)
+{
+    struct wall w = wall_read(), again = wall_read();
+
+    for (int i = 0; i < 4 && (w.second != again.second || w.minute != again.minute); i++) {
+        w = again;
+        again = wall_read();
+    }
+    uint8_t format = cmos_read(CMOS_STATUS_B);
+    bool pm = !(format & CMOS_24_HOURS) && (w.hour & CMOS_PM);
+    if (!(format & CMOS_24_HOURS))
+        w.hour &= (uint8_t)~CMOS_PM;
+    if (!(format & CMOS_BINARY)) {
+        w = (struct wall){ from_bcd(w.second), from_bcd(w.minute), from_bcd(w.hour),
+                           from_bcd(w.day),    from_bcd(w.month),  from_bcd(w.year) };
+    }
+    if (!(format & CMOS_24_HOURS))
+        w.hour = (uint8_t)(w.hour % 12 + (pm ? 12 : 0));
+    if (w.month < 1 || w.month > 12 || w.day < 1)
+        return 0;
+    return days_since_1970(2000u + w.year, w.month, w.day) * 86400 + w.hour * 3600u +
+           w.minute * 60u + w.second;
+}
+
+/* ---- what the others use ---- */
+
+void clock_init(void)
+{
+    measure();
+    tsc_start = rdtsc();
+    wall_start_ns = wall_seconds() * NS_PER_S;
+}
+
+uint64_t arch_now_ns(void) { return scale(rdtsc() - tsc_start, ns_per_tick_32); }
+
+uint64_t arch_wall_ns(void) { return wall_start_ns + arch_now_ns(); }
+
+uint32_t clock_apic_ticks(uint64_t ns)
+{
+    uint64_t ticks = scale(MIN(ns, 4 * NS_PER_S), apic_per_ns_32) + 1;
+
+    return (uint32_t)MIN(ticks, UINT32_MAX);
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Waiting for requests: several at once (struct io_batch), or one.
+ *
+ * The batch may lie on the waiter's stack, so the last completion must be done with it before the waiter
+ * goes on: everything happens under batch->lock, and the waiter takes that lock once more at the end.
+ */
+#include <block/bdev.h>
+#include <lib/errno.h>
+#include <rt/assert.h>
+
+static void batch_end_io(struct bio *bio)
+{
+    struct io_batch *batch = bio->context;
+    int error = bio->error;
+    bool refused = bio->refused;
+
+    bio_free(bio);
+    bool irq = spin_lock(&batch->lock);
+    ASSERT(batch->pending, "a bio completes once");
+    if (error && !batch->error)
+        batch->error = error;
+    batch->refused |= refused;
+    if (--batch->pending == 0)
+        completion_signal(&batch->idle);
+    spin_unlock(&batch->lock, irq);
+}
+
+static const struct bio_done batch_done = {.end_io = batch_end_io};
+
+void io_batch_init(struct io_batch *batch)
+{
+    batch->lock = (struct spinlock)SPINLOCK_INIT;
+    batch->pending = 1;
+    batch->error = 0;
+    batch->refused = false;
+    completion_init(&batch->idle);
+}
+
+void io_batch_submit(struct io_batch *batch, struct bio *bio)
+{
+    bio->done = &batch_done;
+    bio->context = batch;
+    bool irq = spin_lock(&batch->lock);
+    batch->pending++;
+    spin_unlock(&batch->lock, irq);
+    bio_submit(bio);
+}
+
+int io_batch_wait(struct io_batch *batch)
+{
+    bool irq = spin_lock(&batch->lock);
+    bool idle = --batch->pending == 0;
+    spin_unlock(&batch->lock, irq);
+
+    if (!idle) {
+        completion_wait(&batch->idle, WAIT_FOREVER);
+        irq = spin_lock(&batch->lock);
+        spin_unlock(&batch->lock, irq);
+    }
+    return batch->error;
+}
+
+int bio_submit_wait(struct bio *bio)
+{
+    struct io_batch batch;
+
+    io_batch_init(&batch);
+    io_batch_submit(&batch, bio);
+    return io_batch_wait(&batch);
+}

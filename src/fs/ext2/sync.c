@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: MIT
+/*
+ * To the disk, in a safe order.
+ *
+ * Changes are made in memory: in inodes, and in blocks that are pinned but not marked dirty (change.c). A full
+ * sync closes the gate, so that it sees no change half done, and writes everything by kind:
+ *
+ *     1  data of files; deletions and truncations that were left over are finished
+ *     2  bitmaps and counts with what was claimed; indirect blocks, symlinks          - flush
+ *     3  inodes that have a name                                                       - flush
+ *     4  directory blocks; of renames across two blocks the new name's, flush, then the old name's - flush
+ *     5  inodes without a name: cleared                                                - flush
+ *     6  what was freed is given back in the bitmaps; counts                           - flush
+ *
+ * So at any moment on the disk: a block is initialised before a pointer leads to it (1 before 2 before 3; a
+ * new directory block was written, empty, when it was made); an inode is initialised before a name leads to it
+ * (3 before 4); the new name of a rename is there before the old one goes (4); a deleted inode keeps its
+ * contents until its name is gone (4 before 5), and a block or number is given away again only after all
+ * that referred to it is gone (5 before 6). A power cut may leak blocks, leave a link count too high or an
+ * inode without a name, which e2fsck puts right; the loss of a synced file, or one file's data in another,
+ * it cannot leave. Between two kinds the device's cache is flushed if anything was written.
+ *
+ * A failure ends the sync where it is: what was not written is still dirty or pinned, nothing was given back,
+ * and the next sync begins anew. Nothing is recorded about it.
+ *
+ * fsync writes the file's data first. If nothing but contents and times has changed since a full sync, its
+ * inode is stored and written alone, and one flush ends it; this needs no gate. Else, when blocks, the size,
+ * links or names have changed, fsync is a full sync in the calling thread.
+ */
+#include <fs/ext2/ext2_fs.h>
+#include <rt/heap.h>
+
+void ext2_wrote(struct ext2_fs *fs)
+{
+    __atomic_fetch_add(&fs->write_seq, 1, __ATOMIC_SEQ_CST);
+}
+
+int ext2_flush(struct ext2_fs *fs)
+{
+    uint64_t target = __atomic_load_n(&fs->write_seq, __ATOMIC_SEQ_CST);
+    uint64_t flushed = __atomic_load_n(&fs->flushed_seq, __ATOMIC_SEQ_CST);
+    if (flushed >= target)
+        return 0;
+    int err = bdev_flush(fs->bdev);
+    if (err)
+        return err;
+    while (flushed < target && !__atomic_compare_exchange_n(&fs->flushed_seq, &flushed, target, false,
+                                                            __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        ;
+    return 0;
+}
+
+static int write_bufs(struct ext2_fs *fs)
+{
+    if (!buf_dirty_count(fs->bdev))
+        return 0;
+    int err = buf_sync(fs->bdev);
+    ext2_wrote(fs);
+    return err;
+}
+
+/* ---- 1: data, leftovers ---- */
+
+/* The next dirty file of this round, referenced. Those seen are moved to the end of the list. */
+static struct ext2_inode *next_file(struct ext2_fs *fs, uint64_t round)
+{
+    struct ext2_inode *found = NULL;
+    bool irq = spin_lock(&fs->list_lock);
+    while (!found && !list_empty(&fs->dirty)) {
+        struct ext2_inode *ei = list_first(&fs->dirty, struct ext2_inode, dirty_link);
+        if (ei->sync_mark == round)
+            break;
+        ei->sync_mark = round;
+        list_remove(&ei->dirty_link);
+        list_push_back(&fs->dirty, &ei->dirty_link);
+        if (ei->dirty_ref && mode_is_file(ei->inode.mode))
+            found = ei;
+    }
+    if (found)
+        inode_ref(&found->inode);
+    spin_unlock(&fs->list_lock, irq);
+    return found;
+}
+
+static int write_data(struct ext2_fs *fs)
+{
+    struct ext2_inode *ei;
+    bool irq = spin_lock(&fs->list_lock);
+    uint64_t round = ++fs->sync_round;
+    spin_unlock(&fs->list_lock, irq);
+    int err = 0;
+    while (!err && (ei = next_file(fs, round))) {
+        err = mapping_write_back(&ei->mapping, 0, UINT64_MAX);
+        ext2_wrote(fs);
+        inode_put(&ei->inode);
+    }
+    return err;
+}
+
+/* Deleted, unused, and waiting for write-back to evict it. */
+static bool awaits_eviction(const struct ext2_inode *ei)
+{
+    return !ei->inode.nlink && list_empty(&ei->inode.bucket_link);
+}
+
+/* Gate closed. */
+static struct ext2_inode *next_leftover(struct ext2_fs *fs)
+{
+    struct ext2_inode *ei, *found = NULL;
+    bool irq = spin_lock(&fs->list_lock);
+    list_for_each(ei, &fs->dirty, dirty_link) {
+        if (awaits_eviction(ei) || ei->trim_pending) {
+            found = ei;
+            break;
+        }
+    }
+    spin_unlock(&fs->list_lock, irq);
+    return found;
+}
+
+static int finish_leftovers(struct ext2_fs *fs)
+{
+    struct ext2_inode *ei;
+    int err = 0;
+    while (!err && (ei = next_leftover(fs)))
+        err = awaits_eviction(ei) ? ext2_evict_inside(ei) : ext2_trim_to_size(ei);
+    return err;
+}
+
+/* ---- 2 and 4: pinned blocks ---- */
+
+static bool is_later(const struct ext2_fs *fs, uint64_t block)
+{
+    for (uint32_t i = 0; i < fs->order_count; i++)
+        if (fs->orders[i].later == block)
+            return true;
+    return false;
+}
+
+enum pin_kind { PIN_POINTERS, PIN_NEW_NAMES, PIN_OLD_NAMES };
+
+/* Gate closed: no pin comes or goes. Marks those of @kind dirty; whether there were any. */
+static bool mark_pins(struct ext2_fs *fs, enum pin_kind kind)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < EXT2_PIN_BUCKETS; i++) {
+        struct ext2_pin *pin;
+        list_for_each(pin, &fs->pins[i], link) {
+            if (pin->directory != (kind != PIN_POINTERS))
+                continue;
+            if (kind == PIN_NEW_NAMES && is_later(fs, pin->buf->block))
+                continue;
+            buf_mark_dirty(pin->buf);
+            any = true;
+        }
+    }
+    return any;
+}
+
+/* They are written. */
+static void drop_pins(struct ext2_fs *fs, bool directory)
+{
+    for (uint32_t i = 0; i < EXT2_PIN_BUCKETS; i++) {
+        struct ext2_pin *pin, *next;
+        list_for_each_safe(pin, next, &fs->pins[i], link) {
+            if (pin->directory != directory)
+                continue;
+            list_remove(&pin->link);
+            fs->pin_count--;
+            buf_put(pin->buf);
+            heap_free(pin);
+        }
+    }
+}
+
+static int write_claims(struct ext2_fs *fs)
+{
+    ext2_store_counts(fs);
+    mark_pins(fs, PIN_POINTERS);
+    int err = write_bufs(fs);
+    if (!err)
+        drop_pins(fs, false);
+    return err;
+}
+
+static int write_names(struct ext2_fs *fs)
+{
+    if (!mark_pins(fs, PIN_NEW_NAMES) && !fs->order_count)
+        return 0;
+    int err = ext2_flush(fs);         /* the inodes */
+    if (!err)
+        err = write_bufs(fs);
+    if (!err && fs->order_count) {
+        err = ext2_flush(fs);
+        if (!err) {
+            mark_pins(fs, PIN_OLD_NAMES);
+            err = write_bufs(fs);
+        }
+    }
+    if (err)
+        return err;
+    drop_pins(fs, true);
+    fs->order_count = 0;
+    return 0;
+}
+
+/* ---- 3 and 5: inodes ---- */
+
+/* Gate closed. Stores those with a name, or those without. */
+static void store_inodes(struct ext2_fs *fs, bool named)
+{
+    struct ext2_inode *ei;
+    list_for_each(ei, &fs->dirty, dirty_link)
+        if (ei->stale && (ei->inode.nlink > 0) == named)
+            ext2_inode_store(ei);
+}
+
+static bool any_structural(struct ext2_fs *fs)
+{
+    struct ext2_inode *ei;
+    if (fs->pin_count || fs->order_count || !list_empty(&fs->dead))
+        return true;
+    list_for_each(ei, &fs->dirty, dirty_link)
+        if (ei->stale && ei->changed_seq > fs->synced_seq)
+            return true;
+    return false;
+}
+
+static int clear_deleted(struct ext2_fs *fs)
+{
+    struct ext2_dead *dead;
+    if (list_empty(&fs->dead) && !fs->pending_blocks)
+        return 0;
+    int err = ext2_flush(fs);         /* the directories */
+    if (err)
+        return err;
+    store_inodes(fs, false);
+    list_for_each(dead, &fs->dead, link)
+        ext2_dead_store(fs, dead);
+    err = write_bufs(fs);
+    return err ? err : ext2_flush(fs);
+}
+
+/* ---- 6: what was freed ---- */
+
+static int release_freed(struct ext2_fs *fs)
+{
+    struct list *link;
+    while ((link = list_pop_front(&fs->dead))) {
+        struct ext2_dead *dead = list_entry(link, struct ext2_dead, link);
+        ext2_unclaim_inode(fs, dead->number, dead->directory);
+        buf_put(dead->table);
+        heap_free(dead);
+        fs->pending_inodes--;
+    }
+    ext2_release_pending(fs);
+    ext2_store_counts(fs);
+    return write_bufs(fs);
+}
+
+/* ---- all of it ---- */
+
+/* All is on the disk: inodes with a name leave the list. */
+static void clean_inodes(struct ext2_fs *fs)
+{
+    for (;;) {
+        struct ext2_inode *ei, *found = NULL;
+        bool irq = spin_lock(&fs->list_lock);
+        list_for_each(ei, &fs->dirty, dirty_link) {
+            if (ei->inode.nlink) {
+                found = ei;
+                break;
+            }
+        }
+        spin_unlock(&fs->list_lock, irq);
+        if (!found)
+            return;
+        ext2_unmark(found);
+    }
+}
+
+static int sync_closed(struct ext2_fs *fs)
+{
+    uint64_t seq = fs->change_seq++;
+    int err = write_data(fs);
+    if (!err)
+        err = finish_leftovers(fs);
+    if (err)
+        return err;
+    bool structural = any_structural(fs);
+    err = write_claims(fs);
+    if (!err && structural)
+        err = ext2_flush(fs);
+    if (!err) {
+        store_inodes(fs, true);
+        err = write_bufs(fs);
+    }
+    if (!err)
+        err = write_names(fs);
+    if (!err)
+        err = clear_deleted(fs);
+    if (!err)
+        err = release_freed(fs);
+    if (!err)
+        err = ext2_flush(fs);
+    if (!err) {
+        clean_inodes(fs);
+        __atomic_store_n(&fs->synced_seq, seq, __ATOMIC_RELEASE);
+    }
+    return err;
+}
+
+int ext2_sync_fs(struct ext2_fs *fs)
+{
+    if (fs->super->read_only)
+        return 0;
+    int err = write_data(fs);         /* most of it, while others go on */
+    if (err)
+        return err;
+    ext2_close_gate(fs);
+    err = sync_closed(fs);
+    ext2_open_gate(fs);
+    return err;
+}
+
+bool ext2_sync_frees(struct ext2_fs *fs)
+{
+    if (__atomic_load_n(&fs->pending_blocks, __ATOMIC_RELAXED) ||
+        __atomic_load_n(&fs->pending_inodes, __ATOMIC_RELAXED))
+        return true;
+    return next_leftover(fs) != NULL;
+}
+
+/* ---- fsync ---- */
+
+/* Stores the inode if that is safe by itself; false: a full sync is needed. */
+static bool store_alone(struct ext2_inode *ei, bool data_only)
+{
+    struct ext2_fs *fs = ext2_of(&ei->inode);
+    mutex_lock(&ei->map_lock);
+    bool alone = ei->changed_seq <= __atomic_load_n(&fs->synced_seq, __ATOMIC_ACQUIRE);
+    if (alone && ei->stale && !data_only)
+        ext2_inode_store(ei);
+    mutex_unlock(&ei->map_lock);
+    return alone;
+}
+
+int ext2_sync_inode(struct inode *inode, bool data_only)
+{
+    struct ext2_fs *fs = ext2_of(inode);
+    struct ext2_inode *ei = ext2_inode(inode);
+    if (inode->super->read_only)
+        return 0;
+    int err = 0;
+    if (mode_is_file(inode->mode)) {
+        err = mapping_write_back(&ei->mapping, 0, UINT64_MAX);
+        ext2_wrote(fs);
+    }
+    if (!err && (!inode->nlink || store_alone(ei, data_only))) {
+        if (inode->nlink && !data_only) {
+            err = buf_write(ei->table);
+            ext2_wrote(fs);
+        }
+        if (!err)
+            err = ext2_flush(fs);
+    } else if (!err) {
+        err = ext2_sync_fs(fs);
+    }
+    int earlier = mode_is_file(inode->mode) ? mapping_take_error(&ei->mapping) : 0;
+    return err ? err : earlier;
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The order of the boot, and of the end.
+ *
+ * The boot code enters kernel_main() on its static stack, with the final page tables in place. As soon as
+ * threads exist the rest goes on in the thread "init", and the boot context becomes CPU 0's idle thread.
+ */
+#include <abi/app.h>
+#include <arch/boot_info.h>
+#include <block/bdev.h>
+#include <drivers/stacked/loop.h>
+#include <drivers/virtio/virtio_blk.h>
+#include <fs/devfs/devfs.h>
+#include <fs/ext2/ext2.h>
+#include <fs/sysfs/sysfs.h>
+#include <fs/tmpfs/tmpfs.h>
+#include <init/setup.h>
+#include <rt/assert.h>
+#include <rt/cpu.h>
+#include <rt/log.h>
+#include <rt/machine.h>
+#include <rt/page.h>
+#include <rt/param.h>
+#include <rt/sched.h>
+#include <rt/thread.h>
+#include <rt/work.h>
+#include <rt/xstack.h>
+#include <version.h>
+
+const struct fs_type *const fs_types[] = {
+    &ext2_fs_type, &tmpfs_fs_type, &sysfs_fs_type, &devfs_fs_type, NULL,
+};
+
+/* Ends the machine when a step of the boot fails: there is nothing to fall back to. */
+static void must(int err, const char *what)
+{
+    if (err) {
+        console_printf("spillway: boot: %s: %s\n", what, errno_name(-err));
+        machine_end(EXIT_SETUP);
+    }
+}
+
+static void init_run(void *argument)
+{
+    (void)argument;
+    must(log_start(), "the log thread");
+    must(work_start(), "the worker threads");
+    must(vfs_start(), "the root filesystem");
+    must(loop_start(), "loop devices");
+    must(virtio_blk_init(), "virtio disks");
+    must(setup_modules(), "modules");
+    must(setup_mounts(), "mounts");
+    machine_end(setup_run_app());
+}
+static const struct thread_def init_def = {.name = "init", .run = init_run};
+
+void kernel_main(void)
+{
+    struct cpu *cpu = sched_boot_cpu();
+    arch_cpu_init(&cpu->arch, 0);
+    console_printf("Spillway %s, %s boot, %s\n", SPILLWAY_VERSION, boot_info.protocol, arch_cpu_name());
+    if (boot_info.command_line_cut) {
+        console_printf("spillway: bad boot line: longer than %u bytes\n", BOOT_CMDLINE_BYTES - 1);
+        machine_end(EXIT_PARAM);
+    }
+    params_parse(boot_info.command_line);
+    params_echo();
+    page_init();
+    sched_init();
+    must(cpu_map_stacks(cpu), "guarded stacks for CPU 0");
+    must(xstack_init(), "extra stacks (lower stack.extra, or give more memory)");
+    console_printf("memory: %lu MiB, %lu MiB free; one CPU in use\n",
+                   (unsigned long)(page_count_total() >> 8), (unsigned long)(page_count_free() >> 8));
+    must(thread_create(&init_def, NULL, NULL), "the init thread");
+    arch_irq_enable();
+    sched_idle_loop();
+}

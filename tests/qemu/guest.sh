@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: MIT
+# The tests that run in the kernel itself (tests/guest/checks.c), with both boot protocols and an old CPU.
+# shellcheck shell=bash
+# timeout: 400
+. "$(dirname "$0")/../lib.sh"
+
+build_variant guest-tests
+
+# guest_checks LABEL RUN-ARGS...: every case of the guest counts as one here.
+guest_checks() {
+    local label=$1 line
+    shift
+    run_guest "$@"
+    while IFS= read -r line; do
+        case $line in
+        "not ok "*) not_ok "${line#not ok } ($label)" "see above" && grep -a '^  ' "$OUT" ;;
+        *) ok "${line#ok } ($label)" ;;
+        esac
+    done < <(grep -aE '^(not )?ok ' "$OUT")
+    assert_status "guest checks end well ($label)" 0
+}
+
+guest_checks pvh --append app=checks
+guest_checks iso --iso --append app=checks
+guest_checks qemu64 --append app=checks --qemu '-cpu qemu64'
+guest_checks small --append app=checks -m 16M
+finish
