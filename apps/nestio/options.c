@@ -40,7 +40,8 @@ enum {
     OPT_COUNT,
 };
 
-static const struct option_row table[OPT_COUNT] = {
+/* --stack: what the C library asks for is known only at run time; options_read() fills it in. */
+static struct option_row table[OPT_COUNT] = {
     [OPT_DISK] = { "--disk", TEXT, 0, 0, "/dev/vda",
                    "block device of level 0, or the directory it is mounted on" },
     [OPT_ROOT] = { "--root", TEXT, 0, 0, "/nest", "folder for the mount points l0, l1, ..." },
@@ -52,8 +53,7 @@ static const struct option_row table[OPT_COUNT] = {
     [OPT_SECONDS] = { "--seconds", NUMBER, 1, 1000000, "no limit", "end after so many seconds" },
     [OPT_WRITE_PERCENT] = { "--write-percent", NUMBER, 0, 100, "30",
                             "share of writes, each followed by fsync" },
-    [OPT_STACK] = { "--stack", SIZE, PTHREAD_STACK_MIN, 64 << 20, "8192",
-                    "stack of each worker thread" },
+    [OPT_STACK] = { "--stack", SIZE, 0, 64 << 20, "8192", "stack of each worker thread" },
     [OPT_SEED] = { "--seed", NUMBER, 0, UINT64_MAX, "1", "start of the random choices" },
     [OPT_BLOCKS] = { "--blocks", NUMBER, 1, BLOCKS_MAX, "256",
                      "most 4 KiB blocks in a level's data file, when it is made" },
@@ -224,6 +224,7 @@ void options_read(struct options *o, int argc, char **argv)
         .blocks = 256,
         .watchdog_seconds = 120,
     };
+    table[OPT_STACK].least = PTHREAD_STACK_MIN;
     for (int i = 1; i < argc; i++) {
         int which = find_option(argv[i]);
         const struct option_row *row = &table[which];

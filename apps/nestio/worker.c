@@ -192,14 +192,14 @@ static void do_write(struct worker *w, struct level *level, uint32_t block)
         failed(level, block, refusals, call, error);
 }
 
-/* One operation in some block that is free for it; false: found none, try again. */
-static bool operate(struct worker *w)
+/* One operation in a block that is free for it; false: it was not, try another. */
+static bool operate(struct worker *w, bool write)
 {
     struct level *level = w->work->levels[pick(w, w->work->level_count)];
     uint32_t block = pick(w, level->blocks);
     struct block_state *state = &level->state[block];
 
-    if (pick(w, 100) < w->work->tower->options->write_percent) {
+    if (write) {
         if (!lock_to_write(state))
             return false;
         do_write(w, level, block);
@@ -220,10 +220,12 @@ static void *worker_main(void *argument)
     uint64_t most = work->tower->options->ops;
 
     while (!work->stop) {
+        bool write = pick(w, 100) < work->tower->options->write_percent;
+
         if (atomic_fetch_add(&work->tickets, 1) >= most && most)
             break;
         actor_step(w->actor, "choosing a block", -1, -1);
-        for (unsigned tries = 1; !operate(w) && !work->stop; tries++) {
+        for (unsigned tries = 1; !operate(w, write) && !work->stop; tries++) {
             if (tries % 16 == 0)
                 sched_yield();
         }

@@ -16,6 +16,7 @@ noreturn_fn void machine_end(unsigned status)
     struct strbuf sb;
     struct xstack_totals t;
     log_flush();
+    xstack_print_depths();
     xstack_totals(&t);
     strbuf_init(&sb, extra, sizeof(extra));
     if (app_end.app_status > EXIT_APP_MAX)

@@ -73,5 +73,8 @@ struct xstack_totals {
 };
 void xstack_totals(struct xstack_totals *out);
 
+/* Where depth is measured (stack.need=force, debug builds): a line a probe on the console. */
+void xstack_print_depths(void);
+
 /* /sys/stack: a NULL-terminated table of attributes. */
 extern const struct attr *const xstack_attrs[];

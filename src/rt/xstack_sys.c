@@ -197,6 +197,16 @@ static void show_probes(const struct attr *attr, struct strbuf *out)
     }
 }
 
+void xstack_print_depths(void)
+{
+    if (!xstack_pool.measure)
+        return;
+    for (unsigned i = 0; i < PROBE_COUNT; i++)
+        console_printf("probe %s: need %u, deepest %lu, switches %lu\n", probe_infos[i].name,
+                       probe_infos[i].need_bytes, (unsigned long)xstack_pool.probes[i].deepest,
+                       (unsigned long)xstack_pool.probes[i].switches);
+}
+
 static void show_in_use_seen(const struct attr *attr, struct strbuf *out)
 {
     (void)attr;

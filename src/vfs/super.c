@@ -10,7 +10,7 @@
 #include <vfs/internal.h>
 #include <vfs/write_back.h>
 
-static uint32_t last_anonymous;       /* device numbers of filesystems without a device; atomic */
+static uint32_t last_anonymous; /* device numbers of filesystems without a device; atomic */
 
 const struct fs_type *fs_type_find(const char *name)
 {
@@ -49,7 +49,7 @@ static bool needs_write_back(const struct super *super)
 }
 
 int super_make(const struct fs_type *type, const char *source, uint64_t dev, bool read_only,
-                      const char *options, struct super **out)
+               const char *options, struct super **out)
 {
     struct super *super = heap_zalloc(sizeof(*super));
 

@@ -32,7 +32,7 @@ refused 'stack.extra=2000' 'stack.extra=2000' 'stack.extra_max=1024'
 refused 'stack.policy=maybe' 'stack.policy=maybe' 'one of: eio'
 refused 'stack.policy=wait' 'stack.policy=wait' 'one of: eio'
 refused 'stack.grow=fault' 'stack.grow=fault' 'one of: off'
-refused 'stack.size=1K' 'stack.size=1K' 'a size from 8K to 64K'
+refused 'stack.size=1K' 'stack.size=1K' 'a size from 4K to 64K'
 refused 'stack.size=9000' 'stack.size=9000' 'a multiple of 4K'
 refused 'stack.extra_size=1M' 'stack.extra_size=1M'
 refused 'stack.need=lots' 'stack.need=lots' 'auto, force'
@@ -50,7 +50,7 @@ for name in stack.extra stack.extra_size stack.extra_max stack.size stack.policy
 done
 
 GUEST_TIMEOUT=30 run_guest --app "$APPS/hello" --append 'stack.extra=3 stack.size=12K stack.need=512'
-assert_contains 'the settings are echoed' 'settings: stack.extra=3 stack.extra_size=8K'
+assert_contains 'the settings are echoed' 'settings: stack.extra=3 stack.extra_size=4K'
 assert_contains 'a size is echoed as given' 'stack.size=12K'
 assert_equal 'the last line shows the total' "$(last_field total)" 3
 finish

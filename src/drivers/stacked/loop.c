@@ -53,7 +53,7 @@ static void loop_submit_stacked(struct bdev *bdev, struct bio *bio)
 
     if (file) {
         if (bio->op == BIO_FLUSH)
-            err = vfs_sync(file, false);
+            err = vfs_sync(file, true);   /* the data and what finds it, not the time stamps */
         else
             err = transfer(file, bio, loop->offset + bio->sector * SECTOR_BYTES);
         bio->refused = err == -EIO && io_refused_since(mark);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* A disk that is a table of pages. */
-#include <drivers/ram/ram.h>
+#include <drivers/ram.h>
 
 #include <lib/bits.h>
 #include <lib/errno.h>
