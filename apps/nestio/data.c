@@ -15,30 +15,53 @@
 
 #include "trouble.h"
 
-/* How many blocks the free space of a level bears; 0: none. */
-static int blocks_that_fit(struct level *level, unsigned most, uint32_t *blocks)
+/* Levels that nestio.ack is given room for when --levels does not say how many there are. */
+enum { ACK_LEVELS_GUESS = 16 };
+
+/* What /next.img of a level will still take when every hole in it is filled. */
+static int room_of_next(const struct level *level, uint64_t block_bytes, uint64_t *bytes)
 {
-    struct statfs fs;
+    uint64_t pointers = block_bytes / 4, size, filled;
     struct stat image;
     char path[256];
-    uint64_t room, held = 64 * 1024; /* folders, indirect blocks */
+
+    *bytes = 0;
+    snprintf(path, sizeof(path), "%s/next.img", level->folder);
+    if (stat(path, &image) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    size = (uint64_t)image.st_size;
+    filled = (uint64_t)image.st_blocks * 512;
+    if (filled < size) /* and its indirect blocks */
+        *bytes = size - filled + size / pointers + size / pointers / pointers + 4 * block_bytes;
+    return 0;
+}
+
+/* What nestio.ack will take: a page for each head and whole pages of records. */
+static uint64_t room_of_ack(const struct options *o)
+{
+    uint64_t level_count = o->levels_given ? o->levels + 1 : ACK_LEVELS_GUESS;
+
+    return 4096 + level_count * (4096 + ((uint64_t)o->blocks * 16 + 4095) / 4096 * 4096);
+}
+
+/* How many blocks the free space of a level bears; 0: none. */
+static int blocks_that_fit(const struct options *o, const struct level *level, uint32_t *blocks)
+{
+    struct statfs fs;
+    uint64_t room, held;
+    int error;
 
     if (statfs(level->folder, &fs) < 0)
         return -errno;
     room = (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize;
+    error = room_of_next(level, (uint64_t)fs.f_bsize, &held);
+    if (error)
+        return error;
+    held += 4 * (uint64_t)fs.f_bsize; /* folders, the data file's own indirect blocks */
     if (level->index == 0)
-        held += (uint64_t)most / 16 * 4096; /* the ack file */
-    snprintf(path, sizeof(path), "%s/next.img", level->folder);
-    if (stat(path, &image) == 0) {
-        uint64_t filled = (uint64_t)image.st_blocks * 512;
-
-        if (filled < (uint64_t)image.st_size)
-            held += ((uint64_t)image.st_size - filled) * 65 / 64;
-    } else if (errno != ENOENT) {
-        return -errno;
-    }
+        held += room_of_ack(o);
     room = room > held ? (room - held) / 4 * 3 / BLOCK_BYTES : 0;
-    *blocks = room < most ? room : most;
+    *blocks = room < o->blocks ? room : o->blocks;
     return 0;
 }
 
@@ -48,7 +71,7 @@ static int make_data(struct tower *tower, struct level *level, const char **call
     int error;
 
     *call = "statfs";
-    error = blocks_that_fit(level, tower->options->blocks, &level->blocks);
+    error = blocks_that_fit(tower->options, level, &level->blocks);
     if (error)
         return error;
     *call = "making of the data file: too little free space";

@@ -63,7 +63,7 @@ static int mount_on(struct level *level, const char *device, bool read_only)
     return 0;
 }
 
-/* What a mount was, for a message: EINVAL is what a file system gives that is not what it should be. */
+/* The name of a mount in a message; EINVAL is what a bad file system gives. */
 static const char *mount_call(int error)
 {
     return error == -EINVAL ? "mount (no ext2 there, or a damaged one)" : "mount";

@@ -28,6 +28,7 @@ struct report {
     enum arch_fault_kind kind;
     uintptr_t address;
     uintptr_t rip, rbp;               /* where the backtrace starts */
+    bool called;                      /* rip is a return address */
 };
 
 static uint32_t reports_begun;
@@ -200,7 +201,7 @@ noreturn_fn void arch_report_body(void *context)
     print_thread(thread_current());
     if (r->frame)
         print_registers(r->frame);
-    backtrace_print(r->rip, r->rbp, !r->frame);
+    backtrace_print(r->rip, r->rbp, r->called);
     machine_end(status);
 }
 
@@ -209,6 +210,11 @@ noreturn_fn void report_kernel_fault(struct arch_frame *frame, enum arch_fault_k
 {
     struct report r = {.frame = frame, .kind = kind, .address = address, .rip = frame->rip,
                        .rbp = frame->rbp};
+    /* A call to nowhere: its return address is on top of the stack. */
+    if (kind == ARCH_FAULT_PAGE && (frame->error & 16) && readable(frame->rsp)) {
+        r.rip = *(const uintptr_t *)frame->rsp;
+        r.called = true;
+    }
     arch_report(&r);
 }
 
@@ -216,7 +222,7 @@ noreturn_fn void panic(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    struct report r = {.format = format, .arguments = &arguments,
+    struct report r = {.format = format, .arguments = &arguments, .called = true,
                        .rip = (uintptr_t)__builtin_return_address(0),
                        .rbp = *(uintptr_t *)__builtin_frame_address(0)};
     arch_report(&r);

@@ -95,7 +95,7 @@ static void data_execute(void)
 static void assertion(void) { ASSERT(sink == 12345, "a case that must die"); }
 static void plain_panic(void) { panic("value %d, name %s", 42, "forty-two"); }
 static void undefined_instruction(void) { __builtin_trap(); }
-static void divide_by_zero(void) { sink = 1 / sink; }
+static void divide_by_zero(void) { sink = 12345 / sink; }
 
 static void sleep_under_spinlock(void)
 {

@@ -157,7 +157,8 @@ static void good(const char *options, bool index)
 {
     image_make(&image, "r", MIB(24), options, tree);
     if (index)
-        image_shell(1, "PATH=$PATH:/sbin:/usr/sbin e2fsck -fyD %s", image.path);
+        image_shell(0, "PATH=$PATH:/sbin:/usr/sbin e2fsck -fyD %s && debugfs -R 'stat many' %s | grep -q 'Flags: 0x1000'",
+                    image.path, image.path);
     image_attach(&image);
     run(&compare_step, NULL);
     image_detach(&image);

@@ -26,8 +26,8 @@ dies() {
     fi
 }
 
-dies overflow-home 200 'GUARD HIT: stack overflow' 'below the home stack' 'thread 2 "init"' 'go_deeper+0x' \
-    'frames ...' 'init_run+0x'
+dies overflow-home 200 'GUARD HIT: stack overflow' 'below the home stack' '"init"' 'go_deeper+0x' \
+    'init_run+0x'
 dies overflow-in-thread 200 'GUARD HIT: stack overflow' 'below the home stack' '"digger"' 'overflow_in_thread_run+0x'
 dies guard-leading 200 'GUARD HIT: stack overflow: write' ', 1 bytes below the home stack' 'guard_leading+0x'
 dies guard-trailing 200 'GUARD HIT: stack underflow: write' ', 1 bytes above the home stack' 'guard_trailing+0x'

@@ -105,11 +105,31 @@ static int read_root(struct ext2_fs *fs)
     return err;
 }
 
+#define SUPER_TRIES 3                 /* a passing failure should not cost the next mount an e2fsck */
+
 static int write_super(struct ext2_fs *fs)
 {
-    int err = buf_write(fs->super_buf);
-    ext2_wrote(fs);
-    return err ? err : ext2_flush(fs);
+    int err = -EIO;
+    for (unsigned i = 0; i < SUPER_TRIES && err; i++) {
+        err = buf_write(fs->super_buf);
+        ext2_wrote(fs);
+        if (!err)
+            err = ext2_flush(fs);
+    }
+    return err;
+}
+
+static void set_state(struct ext2_fs *fs, uint16_t state, bool mounting)
+{
+    mutex_lock(&fs->super_buf->lock);
+    fs->disk->state = state;
+    fs->disk->write_time = (uint32_t)fs_now().seconds;
+    if (mounting) {
+        fs->disk->mount_time = fs->disk->write_time;
+        fs->disk->mount_count++;
+    }
+    buf_mark_dirty(fs->super_buf);
+    mutex_unlock(&fs->super_buf->lock);
 }
 
 static int begin_writing(struct ext2_fs *fs)
@@ -118,13 +138,15 @@ static int begin_writing(struct ext2_fs *fs)
         return 0;
     if (!fs->was_valid)
         console_printf("ext2: %s: was not unmounted cleanly, or has errors: e2fsck is due\n", fs->source);
-    mutex_lock(&fs->super_buf->lock);
-    fs->disk->state &= (uint16_t)~EXT2_STATE_VALID;
-    fs->disk->mount_time = fs->disk->write_time = (uint32_t)fs_now().seconds;
-    fs->disk->mount_count++;
-    buf_mark_dirty(fs->super_buf);
-    mutex_unlock(&fs->super_buf->lock);
-    return write_super(fs);
+    uint16_t state = fs->disk->state;
+    set_state(fs, state & (uint16_t)~EXT2_STATE_VALID, true);
+    int err = write_super(fs);
+    if (err) {
+        set_state(fs, state, false);  /* it may have got through: put it right if that can be */
+        write_super(fs);
+        buf_forget(fs->bdev, fs->super_buf->block);
+    }
+    return err;
 }
 
 static void put_super(struct super *super)
@@ -132,14 +154,12 @@ static void put_super(struct super *super)
     struct ext2_fs *fs = ext2_of_super(super);
     if (!super->read_only) {
         int err = ext2_sync_fs(fs);
-        mutex_lock(&fs->super_buf->lock);
+        uint16_t state = fs->disk->state;
         if (fs->damaged)
-            fs->disk->state |= EXT2_STATE_ERROR;
+            state |= EXT2_STATE_ERROR;
         else if (fs->was_valid && !err)
-            fs->disk->state |= EXT2_STATE_VALID;
-        fs->disk->write_time = (uint32_t)fs_now().seconds;
-        buf_mark_dirty(fs->super_buf);
-        mutex_unlock(&fs->super_buf->lock);
+            state |= EXT2_STATE_VALID;
+        set_state(fs, state, false);
         if (!err)
             err = write_super(fs);
         if (err)

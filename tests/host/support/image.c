@@ -17,7 +17,18 @@
 #define MAJOR 240u
 
 static char dir[64];
-static uint32_t next_minor;
+
+/* A name keeps its number, as real devices do. */
+static uint32_t minor_of(const char *name)
+{
+    static char names[256][BDEV_NAME_BYTES];
+    uint32_t i = 0;
+    while (names[i][0] && strcmp(names[i], name))
+        i++;
+    ASSERT(i < 255, "up to 255 images a process");
+    snprintf(names[i], sizeof(names[i]), "%s", name);
+    return i;
+}
 
 static void remove_dir(void)
 {
@@ -189,7 +200,7 @@ void image_attach(struct image *image)
     if (!image->bdev.block_bytes)
         image->bdev.block_bytes = SECTOR_BYTES;
     image->bdev.has_cache = true;
-    image->bdev.dev = DEV_NUMBER(MAJOR, next_minor++ % 256);
+    image->bdev.dev = DEV_NUMBER(MAJOR, minor_of(image->bdev.name));
     if (image->late && !image->irq_attached) {
         image->irq.ops = &image_irq_ops;
         if (arch_irq_attach(&image->irq))
