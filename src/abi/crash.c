@@ -12,6 +12,7 @@
 
 #define FRAMES_MAX 16
 #define FRAME_DISTANCE_MAX MIB(1)
+#define STACK_NEAR KIB(64)
 
 static const struct { uint8_t vector, signal; const char *what; } faults[] = {
     {0, SIGFPE, "division by zero or overflow"},
@@ -64,6 +65,8 @@ static void print_place(uintptr_t address)
         const struct vma *below = vma ? vma->previous : app_memory.vmas.last;
         if (address < PAGE_BYTES)
             console_printf("  it lies in page 0: a null pointer\n");
+        else if (vma && vma->kind == VMA_STACK && vma->start - address <= STACK_NEAR)
+            console_printf("  it lies just below the main stack, which has overflowed\n");
         if (below)
             print_vma("nearest below", below);
         if (vma)

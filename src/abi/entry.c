@@ -53,16 +53,20 @@ static noinline long missing_call(uint64_t number)
 
 static void app_syscall(struct arch_frame *frame)
 {
-    struct syscall_args args = {
-        .a = {frame->rdi, frame->rsi, frame->rdx, frame->r10, frame->r8, frame->r9},
-        .frame = frame,
-    };
+    struct syscall_args *args = &app_thread_current()->args;
     uint64_t number = frame->rax;
 
+    args->a[0] = frame->rdi;
+    args->a[1] = frame->rsi;
+    args->a[2] = frame->rdx;
+    args->a[3] = frame->r10;
+    args->a[4] = frame->r8;
+    args->a[5] = frame->r9;
+    args->frame = frame;
     app_call_begin();
     if (number < syscall_count && syscall_table[number].invoke) {
         const struct syscall_entry *entry = &syscall_table[number];
-        frame->rax = (uint64_t)entry->invoke(&args);
+        frame->rax = (uint64_t)entry->invoke(args);
     } else {
         frame->rax = (uint64_t)missing_call(number);
     }

@@ -10,26 +10,14 @@
  */
 #include <abi/at.h>
 #include <abi/copy.h>
-#include <abi/linux.h>
+#include <abi/io.h>
+#include <abi/process.h>
 #include <abi/syscalls.h>
 #include <lib/bits.h>
 #include <rt/heap.h>
 
 /* Most that is made present at once. */
 #define PIECE_BYTES MIB(4)
-
-enum direction { READ, WRITE };
-
-/* One transfer, possibly of many buffers. */
-struct transfer {
-    struct file *file;
-    enum direction direction;
-    bool positioned;                  /* at @offset; else at the file's position, which moves */
-    uint64_t offset;
-    struct linux_iovec *vector;       /* in the heap; NULL: the one below */
-    uint32_t count;
-    struct linux_iovec one;
-};
 
 /* What has a position, and a lock on it: a read of a terminal must not block a write to it. */
 static bool has_position(const struct file *file)
@@ -160,30 +148,35 @@ static int vector_in(struct transfer *t, uint64_t address, uint64_t count)
     return error;
 }
 
-static long run_one(const struct syscall_args *args, enum direction direction, bool positioned)
+static struct transfer *begin_transfer(const struct syscall_args *args, enum direction direction,
+                                       bool positioned)
 {
-    struct transfer t = {
+    struct transfer *t = &app_thread_current()->transfer;
+    *t = (struct transfer){
         .direction = direction,
         .positioned = positioned,
         .offset = positioned ? args->a[3] : 0,
         .count = 1,
-        .one = {args->a[1], MIN(args->a[2], (uint64_t)RW_BYTES_MAX)},
     };
-    return run_transfer(&t, args->a[0]);
+    return t;
+}
+
+static long run_one(const struct syscall_args *args, enum direction direction, bool positioned)
+{
+    struct transfer *t = begin_transfer(args, direction, positioned);
+    t->one.base = args->a[1];
+    t->one.bytes = MIN(args->a[2], (uint64_t)RW_BYTES_MAX);
+    return run_transfer(t, args->a[0]);
 }
 
 static long run_vector(const struct syscall_args *args, enum direction direction, bool positioned)
 {
-    struct transfer t = {
-        .direction = direction,
-        .positioned = positioned,
-        .offset = positioned ? args->a[3] : 0,
-    };
-    int error = vector_in(&t, args->a[1], args->a[2]);
+    struct transfer *t = begin_transfer(args, direction, positioned);
+    int error = vector_in(t, args->a[1], args->a[2]);
     if (error)
         return error;
-    long total = run_transfer(&t, args->a[0]);
-    heap_free(t.vector);
+    long total = run_transfer(t, args->a[0]);
+    heap_free(t->vector);
     return total;
 }
 

@@ -98,7 +98,7 @@ static int read_headers(struct load *load)
 }
 
 /* The pages are writable while they are filled, and get their own access then. */
-static int load_segment(struct load *load, const struct elf_segment *s)
+static noinline int load_segment(struct load *load, const struct elf_segment *s)
 {
     uint64_t address = s->address + load->bias;
     uint64_t start = align_down(address, PAGE_BYTES);
@@ -140,7 +140,7 @@ static int load_segments(struct load *load)
  * A machine with little memory gets a smaller stack than Linux would give, for all of it is
  * reserved.
  */
-static int map_stack(const struct load *load)
+static noinline int map_stack(const struct load *load)
 {
     uint64_t share = page_count_free() / 8 * PAGE_BYTES;
     app.stack_bytes = align_down(MIN(MAX(share, STACK_BYTES_MIN), STACK_BYTES_MAX), PAGE_BYTES);
@@ -158,7 +158,7 @@ static int map_stack(const struct load *load)
     return 0;
 }
 
-static int start_main_thread(const struct load *load, uint64_t rsp)
+static noinline int start_main_thread(const struct load *load, uint64_t rsp)
 {
     struct app_thread *main_thread;
     struct arch_frame start = {

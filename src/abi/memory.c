@@ -7,7 +7,7 @@
 #include <rt/assert.h>
 #include <rt/page.h>
 
-#define DROP_BATCH 16
+#define DROP_BATCH 8
 
 struct app_memory app_memory = {.lock = MUTEX_INIT(app_memory.lock)};
 

@@ -89,7 +89,7 @@ void app_thread_abandon(struct app_thread *t)
 }
 
 /* Takes the running thread off the list; true if it was the last. */
-static bool leave_app(struct app_thread *t, int status)
+static bool leave_app(struct app_thread *t)
 {
     struct app_usage usage;
 
@@ -100,8 +100,6 @@ static bool leave_app(struct app_thread *t, int status)
     app.dead_switches += usage.switches;
     app.dead_io.read_sectors += usage.io.read_sectors;
     app.dead_io.write_sectors += usage.io.write_sectors;
-    if (t->tid == app.pid)
-        app.leader_status = status;
     bool last = --app.thread_count == 0;
     spin_unlock(&app.lock, irq);
     return last;
@@ -117,8 +115,8 @@ void app_thread_exit(int status)
         if (t->clear_tid && app_copy_out(t->clear_tid, &zero, sizeof(zero)) == 0)
             futex_wake(t->clear_tid, 1, FUTEX_ANY_BIT);
     }
-    if (leave_app(t, status))
-        app_finish(app.leader_status);
+    if (leave_app(t))
+        app_finish(status);
     app_idle_begin();
     t->thread->app = NULL;
     heap_free(t);

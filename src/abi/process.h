@@ -10,6 +10,8 @@
  */
 #pragma once
 
+#include <abi/io.h>
+#include <abi/syscalls.h>
 #include <arch/arch.h>
 #include <lib/list.h>
 #include <rt/sync.h>
@@ -24,6 +26,9 @@ struct app_thread {
     uint64_t signal_mask, signals_pending;  /* app.lock */
     uint64_t alt_stack_base, alt_stack_bytes;
     struct arch_frame start;          /* where it enters the app */
+    /* of the call that goes on: what would lie on the stack else, above deep I/O */
+    struct syscall_args args;
+    struct transfer transfer;
 };
 
 struct app {
@@ -31,7 +36,6 @@ struct app {
     struct spinlock lock;             /* threads, counts, signal state, limits */
     struct list threads;
     uint32_t thread_count, pid, umask;
-    int leader_status;                /* of the main thread, when it ended alone */
     struct thread_io dead_io;         /* of threads that are gone */
     uint64_t dead_cpu_ns, dead_switches;
 

@@ -4,6 +4,7 @@
 #include <abi/copy.h>
 #include <abi/linux.h>
 #include <abi/syscalls.h>
+#include <rt/heap.h>
 
 #define STAT_FLAGS (AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT)
 #define BLOCK_BYTES_SHOWN 4096
@@ -89,27 +90,31 @@ static uint32_t minor_of(uint64_t dev)
     return (uint32_t)((dev & 0xff) | (dev >> 12 & ~UINT64_C(0xff)));
 }
 
-static noinline int statx_out(const struct inode *inode, uint64_t address)
+/* In the heap: it is the largest there is. */
+static int statx_out(const struct inode *inode, uint64_t address)
 {
-    struct linux_statx s = {
-        .mask = STATX_BASIC_STATS,
-        .blksize = BLOCK_BYTES_SHOWN,
-        .nlink = inode->nlink,
-        .uid = inode->uid,
-        .gid = inode->gid,
-        .mode = (uint16_t)inode->mode,
-        .ino = inode->number,
-        .size = inode->size,
-        .blocks = inode->blocks,
-        .atime = statx_time_of(&inode->atime),
-        .ctime = statx_time_of(&inode->ctime),
-        .mtime = statx_time_of(&inode->mtime),
-        .rdev_major = major_of(inode->rdev),
-        .rdev_minor = minor_of(inode->rdev),
-        .dev_major = major_of(inode->super->dev),
-        .dev_minor = minor_of(inode->super->dev),
-    };
-    return app_copy_out(address, &s, sizeof(s));
+    struct linux_statx *s = heap_zalloc(sizeof(*s));
+    if (!s)
+        return -ENOMEM;
+    s->mask = STATX_BASIC_STATS;
+    s->blksize = BLOCK_BYTES_SHOWN;
+    s->nlink = inode->nlink;
+    s->uid = inode->uid;
+    s->gid = inode->gid;
+    s->mode = (uint16_t)inode->mode;
+    s->ino = inode->number;
+    s->size = inode->size;
+    s->blocks = inode->blocks;
+    s->atime = statx_time_of(&inode->atime);
+    s->ctime = statx_time_of(&inode->ctime);
+    s->mtime = statx_time_of(&inode->mtime);
+    s->rdev_major = major_of(inode->rdev);
+    s->rdev_minor = minor_of(inode->rdev);
+    s->dev_major = major_of(inode->super->dev);
+    s->dev_minor = minor_of(inode->super->dev);
+    int error = app_copy_out(address, s, sizeof(*s));
+    heap_free(s);
+    return error;
 }
 
 /* (dirfd, path, flags, mask, statx) */

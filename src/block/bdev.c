@@ -2,9 +2,9 @@
 /*
  * The registry of block devices: by name and by number; opening, closing, claiming.
  *
- * The registry's lock is a spin lock. What opening needs (the cache of blocks, requests and pages kept in
- * reserve) is made and unmade under `transitions`, a mutex that is never held across I/O: the blocks that
- * a last close still has to write are written before it is taken.
+ * The registry's lock is a spin lock. What opening needs (the cache of blocks, requests and pages
+ * kept in reserve) is made and unmade under `transitions`, a mutex that is never held across I/O:
+ * the blocks that a last close still has to write are written before it is taken.
  */
 #include <block/bdev.h>
 #include <block/buf.h>

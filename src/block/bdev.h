@@ -2,8 +2,9 @@
 /*
  * Block devices: a registry by name ("vda", "loop0") and by device number.
  *
- * A driver fills in either submit (direct: takes the bio, completes it later) or submit_stacked (does the
- * work now, may sleep). Only the probe calls submit_stacked, so nothing stacked runs unprobed.
+ * A driver fills in either submit (direct: takes the bio, completes it later) or submit_stacked
+ * (does the work now, may sleep). Only the probe calls submit_stacked, so nothing stacked runs
+ * unprobed.
  */
 #pragma once
 
@@ -56,7 +57,10 @@ struct bdev {
 /* Registration keeps @bdev itself; -EEXIST for a taken name or number. */
 int bdev_register(struct bdev *bdev);
 int bdev_unregister(struct bdev *bdev);              /* -EBUSY while open */
-/* -ENXIO no such device; -ENOMEM. A device that attaches its contents later (a loop) opens with none. */
+/*
+ * -ENXIO no such device; -ENOMEM. A device that attaches its contents later (a loop) opens with
+ * none.
+ */
 int bdev_open(uint64_t dev, struct bdev **out);
 int bdev_open_name(const char *name, struct bdev **out);
 struct bdev *bdev_find(uint64_t dev);                /* without opening it; NULL */
@@ -65,11 +69,16 @@ int bdev_claim(struct bdev *bdev);                   /* -EBUSY */
 void bdev_release(struct bdev *bdev);
 struct bdev *bdev_by_index(uint32_t index);          /* for devfs; NULL past the last */
 
-/* Whole-device raw access in multiples of 512 bytes through a bounce page, for /dev/NAME. May sleep. */
+/*
+ * Whole-device raw access in multiples of 512 bytes through a bounce page, for /dev/NAME. May
+ * sleep.
+ */
 ssize_t bdev_read(struct bdev *bdev, void *dst, size_t bytes, uint64_t offset);
 ssize_t bdev_write(struct bdev *bdev, const void *src, size_t bytes, uint64_t offset);
 int bdev_flush(struct bdev *bdev);
-/* Linux's block ioctls (BLKGETSIZE64 and its kin), then the driver's own; -ENOTTY. For /dev/NAME. */
+/*
+ * Linux's block ioctls (BLKGETSIZE64 and its kin), then the driver's own; -ENOTTY. For /dev/NAME.
+ */
 int bdev_control(struct bdev *bdev, unsigned command, uint64_t argument);
 
 /* The probe: called by bio_submit() for stacked devices only. 0, or -EIO and nothing was done. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Raw access to a whole device, for /dev/NAME: bytes go through a bounce buffer in the direct map, since
- * neither a stack nor app memory may be shown to a device. The cache of blocks is not consulted.
- * Also Linux's ioctls for any block device.
+ * Raw access to a whole device, for /dev/NAME: bytes go through a bounce buffer in the direct map,
+ * since neither a stack nor app memory may be shown to a device. The cache of blocks is not
+ * consulted. Also Linux's ioctls for any block device.
  */
 #include <block/bdev.h>
 #include <lib/bits.h>

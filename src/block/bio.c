@@ -2,9 +2,10 @@
 /*
  * Requests: making them, checking them, handing them to a device, and getting them back.
  *
- * On the way down to a stacked device every frame here is paid once a level, so the functions are few and
- * their frames small. Bios come from the heap; each open device keeps a few in reserve (block/bdev.c),
- * and a bio of a device depends only on devices below it, so waiting for one of those always ends.
+ * On the way down to a stacked device every frame here is paid once a level, so the functions are
+ * few and their frames small. Bios come from the heap; each open device keeps a few in reserve
+ * (block/bdev.c), and a bio of a device depends only on devices below it, so waiting for one of
+ * those always ends.
  */
 #include <block/bdev.h>
 #include <lib/errno.h>
@@ -74,16 +75,20 @@ void bio_free(struct bio *bio)
     waitq_wake(&reserve->waiters, 1);
 }
 
+uint32_t bio_vecs_max(const struct bdev *bdev)
+{
+    return bdev->vecs_max ? MIN(bdev->vecs_max, (uint32_t)BIO_VECS_MAX) : BIO_VECS_MAX;
+}
+
 bool bio_add(struct bio *bio, void *data, uint32_t bytes)
 {
-    uint32_t most = bio->bdev->vecs_max ? bio->bdev->vecs_max : BIO_VECS_MAX;
     struct bio_vec *last = bio->vec_count ? &bio->vecs[bio->vec_count - 1] : NULL;
 
     if (last && (char *)last->data + last->bytes == (char *)data) {
         last->bytes += bytes;
         return true;
     }
-    if (bio->vec_count >= MIN(most, (uint32_t)BIO_VECS_MAX))
+    if (bio->vec_count >= bio_vecs_max(bio->bdev))
         return false;
     bio->vecs[bio->vec_count++] = (struct bio_vec){.data = data, .bytes = bytes};
     return true;
@@ -154,7 +159,9 @@ void bio_submit(struct bio *bio)
         bdev->ops->submit(bdev, bio);
         return;
     }
-    /* The body always returns 0, whatever became of the bio: anything else is the probe's refusal. */
+    /*
+     * The body always returns 0, whatever became of the bio: anything else is the probe's refusal.
+     */
     if (bdev_submit_stacked(bdev, bio)) {
         bio->refused = true;
         bio_complete(bio, -EIO);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * One cached block: reading it, changing it, writing it, forgetting it. A block's own lock is held across
- * its I/O; no lock of the whole cache is, since reading a block here may read blocks of the levels below.
+ * One cached block: reading it, changing it, writing it, forgetting it. A block's own lock is held
+ * across its I/O; no lock of the whole cache is, since reading a block here may read blocks of the
+ * levels below.
  */
 #include <block/buf_cache.h>
 

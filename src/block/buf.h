@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
- * Cached blocks of a device, for filesystem metadata (file contents are in block/mapping.h). A buf is
- * one filesystem block; it is found by number, read once, changed in memory, marked dirty, written back.
+ * Cached blocks of a device, for filesystem metadata (file contents are in block/mapping.h). A buf
+ * is one filesystem block; it is found by number, read once, changed in memory, marked dirty,
+ * written back.
  *
  *     err = buf_read(bdev, block, &buf);   referenced and up to date
  *     mutex_lock(&buf->lock); change buf->data; buf_mark_dirty(buf); mutex_unlock(&buf->lock);
  *     buf_put(buf);
  *
- * A buf that is referenced or dirty stays in memory; clean ones go when frames are short. A failed read
- * leaves the buf not up to date, so the next reader tries again. A failed write leaves it dirty.
+ * A buf that is referenced or dirty stays in memory; clean ones go when frames are short. A failed
+ * read leaves the buf not up to date, so the next reader tries again. A failed write leaves it
+ * dirty.
  */
 #pragma once
 
@@ -26,7 +28,10 @@ struct buf {
     struct list hash_link, lru_link, dirty_link;
 };
 
-/* Sets the block size of an open device's cache (1024, 2048 or 4096; 512 is allowed): drops what is cached. */
+/*
+ * Sets the block size of an open device's cache (1024, 2048 or 4096; 512 is allowed): drops what is
+ * cached.
+ */
 int buf_cache_set_block_bytes(struct bdev *bdev, uint32_t block_bytes);
 
 int buf_read(struct bdev *bdev, uint64_t block, struct buf **out);   /* -EIO, -ENOMEM, -EINVAL range */
@@ -39,7 +44,9 @@ int buf_write(struct buf *buf);
 /* The block was freed: it will not be written any more; waits for a write that is under way, so the
  * caller holds no buf->lock. */
 void buf_forget(struct bdev *bdev, uint64_t block);
-/* Writes all that is dirty now, many in flight, and waits, also for others' writes; does not flush the
- * device's own cache. No buf->lock held. The first error; what failed stays dirty. */
+/*
+ * Writes all that is dirty now, many in flight, and waits, also for others' writes; does not flush
+ * the device's own cache. No buf->lock held. The first error; what failed stays dirty.
+ */
 int buf_sync(struct bdev *bdev);
 uint64_t buf_dirty_count(const struct bdev *bdev);

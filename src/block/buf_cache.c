@@ -2,9 +2,9 @@
 /*
  * The cache of one device's blocks: finding, making and evicting bufs.
  *
- * Memory: a cache owns BUF_FLOOR bufs from its making to its end. When the heap is out, a new buf comes
- * from those in reserve, or replaces the clean buf that was unused longest; so metadata can be read
- * on every level as long as that many blocks are not referenced or dirty at once.
+ * Memory: a cache owns BUF_FLOOR bufs from its making to its end. When the heap is out, a new buf
+ * comes from those in reserve, or replaces the clean buf that was unused longest; so metadata can
+ * be read on every level as long as that many blocks are not referenced or dirty at once.
  */
 #include <block/buf_cache.h>
 

@@ -4,8 +4,9 @@
  * buf_sync.c (writing back) share. Everybody else uses block/buf.h.
  *
  * Where a buf is: in a hash chain from its making to its eviction; in `lru` while it is clean and
- * unreferenced; in `dirty` while it is dirty and not being written; in `writing` while it is written,
- * and then its lru_link belongs to its writer. `free` holds bufs without a block, kept in reserve.
+ * unreferenced; in `dirty` while it is dirty and not being written; in `writing` while it is
+ * written, and then its lru_link belongs to its writer. `free` holds bufs without a block, kept in
+ * reserve.
  */
 #pragma once
 

@@ -2,12 +2,13 @@
 /*
  * Writing back the dirty blocks of a device, many in flight.
  *
- * One round locks up to ROUND_MAX dirty bufs, in order of their blocks, writes runs of neighbours with one
- * request, waits, and unlocks. Locks are only tried while others are held, so it cannot deadlock with
- * somebody who holds one of them and wants another; a buf that is busy is waited for with empty hands.
+ * One round locks up to ROUND_MAX dirty bufs, in order of their blocks (so neighbours become one
+ * request), writes them, waits, and unlocks. Locks are only tried while others are held, so it
+ * cannot deadlock with somebody who holds one of them and wants another; a buf that is busy is
+ * waited for with empty hands.
  *
- * A sync answers for what was dirty when it began (stamps) and for what others were writing then: if such a
- * write failed, it tries that block itself.
+ * A sync answers for what was dirty when it began (stamps) and for what others were writing then:
+ * if such a write failed, it tries that block itself.
  */
 #include <block/buf_cache.h>
 
@@ -82,29 +83,19 @@ static noinline void collect_busy(struct round *round)
     }
 }
 
-/* Starts all writes of the round, neighbours together. -ENOMEM: the rest was not started. */
+/* Starts all writes of the round, by ascending blocks. -ENOMEM: the rest was not started. */
 static int start_writes(struct round *round, struct io_batch *batch)
 {
     uint32_t block_bytes = round->cache->block_bytes;
-    struct bio *bio = NULL;
-    uint64_t next_block = 0;
     struct buf *buf;
 
     list_for_each(buf, &round->bufs, lru_link) {
-        if (bio && buf->block == next_block && bio_add(bio, buf->data, block_bytes)) {
-            next_block++;
-            continue;
-        }
-        if (bio)
-            io_batch_submit(batch, bio);
-        bio = bio_alloc(buf->bdev, BIO_WRITE, buf->block * (block_bytes / SECTOR_BYTES));
+        struct bio *bio = bio_alloc(buf->bdev, BIO_WRITE, buf->block * (block_bytes / SECTOR_BYTES));
         if (!bio)
             return -ENOMEM;
         bio_add(bio, buf->data, block_bytes);
-        next_block = buf->block + 1;
-    }
-    if (bio)
         io_batch_submit(batch, bio);
+    }
     return 0;
 }
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* One file's pages: getting them locked, reading them, marking them dirty, and the end of the mapping. */
+/*
+ * One file's pages: getting them locked, reading them, marking them dirty, and the end of the
+ * mapping.
+ */
 #include <block/page_cache.h>
 
 #include <lib/errno.h>

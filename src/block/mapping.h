@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * Cached pages of a file. A filesystem embeds a mapping in its inode and gives it two operations; reading,
- * writing, write-back and truncation of cached contents are here.
+ * Cached pages of a file. A filesystem embeds a mapping in its inode and gives it two operations;
+ * reading, writing, write-back and truncation of cached contents are here.
  *
- * Life of a page: not up to date -> up to date -> dirty -> writing -> clean. Its lock is held while it is
- * read, changed or prepared for writing. Pages under write are stable: who wants to change one waits.
- * A read that fails (also for want of a stack) leaves the page not up to date and marks no error: whoever
- * waited for it reads it itself. A write that fails leaves the page dirty; the error is reported at the
- * next fsync, unless it was a refusal, which is returned to its caller only.
+ * Life of a page: not up to date -> up to date -> dirty -> writing -> clean. Its lock is held while
+ * it is read, changed or prepared for writing. Pages under write are stable: who wants to change
+ * one waits. A read that fails (also for want of a stack) leaves the page not up to date and marks
+ * no error: whoever waited for it reads it itself. A write that fails leaves the page dirty; the
+ * error is reported at the next fsync, unless it was a refusal, which is returned to its caller
+ * only.
  *
  * Lock order: a page's lock before a buf's. Who holds one page's lock takes no other page's.
  */
@@ -34,10 +35,14 @@ struct cpage {
 struct mapping_ops {
     /* Fill @page (locked): blocks that do not exist are zeroes. May sleep. */
     int (*read_page)(struct mapping *mapping, struct cpage *page);
-    /* Start writing @page (locked, marked writing) with bios in @batch; mapping code waits for them.
-     * Blocks that do not exist are left out. */
+    /*
+     * Start writing @page (locked, marked writing) with bios in @batch; mapping code waits for
+     * them. Blocks that do not exist are left out.
+     */
     int (*write_page)(struct mapping *mapping, struct cpage *page, struct io_batch *batch);
-    /* Like read_page, but only starts it, with bios in @batch; for read-ahead. NULL: there is none. */
+    /*
+     * Like read_page, but only starts it, with bios in @batch; for read-ahead. NULL: there is none.
+     */
     int (*start_read)(struct mapping *mapping, struct cpage *page, struct io_batch *batch);
 };
 
@@ -59,7 +64,10 @@ struct mapping {
 };
 
 void mapping_init(struct mapping *mapping, const struct mapping_ops *ops);
-/* Drops all pages; none may be dirty, locked or referenced (unless the inode was deleted: @discard). */
+/*
+ * Drops all pages; none may be dirty, locked or referenced (unless the inode was deleted:
+ * @discard).
+ */
 void mapping_destroy(struct mapping *mapping, bool discard);
 
 /* The page, locked and referenced, made if need be (then not up to date). -ENOMEM. */
@@ -72,21 +80,25 @@ void cpage_mark_dirty(struct cpage *page);           /* locked */
 void cpage_put(struct cpage *page);                  /* unlocks and drops the reference */
 
 /**
- * mapping_read() - copy file contents out, reading pages that are missing, with a little read-ahead.
+ * mapping_read() - copy file contents out, reading pages that are missing, with a little
+ * read-ahead.
  * @size: the file's size in bytes; nothing behind it is read.
  * Returns bytes copied (short only at the end of file), -EIO, -ENOMEM, -EFAULT if nothing was.
  */
 ssize_t mapping_read(struct mapping *mapping, void *dst, size_t bytes, uint64_t offset, uint64_t size);
 
-/* Write the pages with index in [first, last] that are dirty now, many in flight, and wait for them and
- * for those that others are writing; the first error. The caller holds no page lock. */
+/*
+ * Write the pages with index in [first, last] that are dirty now, many in flight, and wait for them
+ * and for those that others are writing; the first error. The caller holds no page lock.
+ */
 int mapping_write_back(struct mapping *mapping, uint64_t first, uint64_t last);
 /* What an earlier write-back failed with, once; for fsync. */
 int mapping_take_error(struct mapping *mapping);
 /*
- * The file is now @size bytes: the rest of the last page is zeroed (and made dirty if it was not zero),
- * pages behind are dropped (waits for their writes). On an error, of reading the last page, nothing is
- * done. A reader that still has the old size may bring a page back: call it again after freeing blocks.
+ * The file is now @size bytes: the rest of the last page is zeroed (and made dirty if it was not
+ * zero), pages behind are dropped (waits for their writes). On an error, of reading the last page,
+ * nothing is done. A reader that still has the old size may bring a page back: call it again after
+ * freeing blocks.
  */
 int mapping_truncate(struct mapping *mapping, uint64_t size);
 
@@ -95,7 +107,9 @@ struct mapping_totals {
     uint64_t pages, dirty;
 };
 void mapping_totals(struct mapping_totals *out);
-/* A limit on dirty pages, after which a writer must write back itself (not on paths below a loop). */
+/*
+ * A limit on dirty pages, after which a writer must write back itself (not on paths below a loop).
+ */
 bool mapping_dirty_excess(void);
 /* Half of that: time to wake write-back. Also on paths below a loop. */
 bool mapping_dirty_many(void);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Copying a file's contents out of the cache. A page that is up to date is copied without its lock, so
- * readers wait neither for each other nor for write-back. Read-ahead is for files right above a disk: there
- * several requests are under way at once; above a stacked device it would only cost stack and time.
+ * Copying a file's contents out of the cache. A page that is up to date is copied without its lock,
+ * so readers wait neither for each other nor for write-back. Read-ahead is for files right above a
+ * disk: there several requests are under way at once; above a stacked device it would only cost
+ * stack and time.
  */
 #include <block/page_cache.h>
 

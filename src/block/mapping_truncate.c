@@ -14,7 +14,10 @@ static bool is_zero(const char *data, size_t bytes)
     return bytes == 0;
 }
 
-/* Contents behind the end of the file are zero, on the disk too, so that a file that grows reads zeroes. */
+/*
+ * Contents behind the end of the file are zero, on the disk too, so that a file that grows reads
+ * zeroes.
+ */
 static int zero_tail(struct mapping *mapping, uint64_t size)
 {
     uint32_t start = size % PAGE_BYTES;
@@ -39,8 +42,9 @@ static int zero_tail(struct mapping *mapping, uint64_t size)
 #define SCAN_MAX 256u                 /* pages looked at with the lock held */
 
 /*
- * Some page at or behind @first, referenced; NULL: none among those looked at. Pages that were looked at move to
- * the end of the list, so *left (at first the number of pages) says when all have been seen.
+ * Some page at or behind @first, referenced; NULL: none among those looked at. Pages that were
+ * looked at move to the end of the list, so *left (at first the number of pages) says when all have
+ * been seen.
  */
 static struct cpage *page_behind(struct mapping *mapping, uint64_t first, uint64_t *left)
 {

@@ -2,13 +2,13 @@
 /*
  * Write-back of a file's dirty pages, many in flight.
  *
- * One round takes up to ROUND_MAX pages, starts their writes, waits, and marks them clean; a page that is
- * locked by somebody is only waited for with empty hands. Like a sync of blocks (buf_sync.c) it answers for
- * what was dirty when it began and for what others were writing then.
+ * One round takes up to ROUND_MAX pages, starts their writes, waits, and marks them clean; a page
+ * that is locked by somebody is only waited for with empty hands. Like a sync of blocks
+ * (buf_sync.c) it answers for what was dirty when it began and for what others were writing then.
  *
- * If a round fails, its pages stay dirty and are tried once more one by one, so one bad page does not keep its
- * neighbours from the disk. A refusal, for want of a stack, ends the write-back at once and is no write error;
- * nor is a shortage of memory.
+ * If a round fails, its pages stay dirty and are tried once more one by one, so one bad page does
+ * not keep its neighbours from the disk. A refusal, for want of a stack, ends the write-back at
+ * once and is no write error; nor is a shortage of memory.
  */
 #include <block/page_cache.h>
 

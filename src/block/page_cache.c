@@ -55,7 +55,10 @@ static void detach_locked(struct mapping *mapping, struct cpage *page)
     page_cache.cached--;
 }
 
-/* A page that nobody refers to goes into the reserve, or true: the caller frees it without the lock. */
+/*
+ * A page that nobody refers to goes into the reserve, or true: the caller frees it without the
+ * lock.
+ */
 static bool retire_locked(struct cpage *page)
 {
     if (page_cache.count <= page_cache.floor) {

@@ -8,13 +8,14 @@
  *     mapping_write.c     write-back
  *     mapping_truncate.c  cutting off
  *
- * One spin lock, page_cache.lock, guards all lists, flags and counts; it is never held across I/O or an
- * allocation. Pages are found through one table hashed by mapping and index, which needs no memory as
- * it fills. A page is in `lru` while it is clean, up to date and unreferenced.
+ * One spin lock, page_cache.lock, guards all lists, flags and counts; it is never held across I/O
+ * or an allocation. Pages are found through one table hashed by mapping and index, which needs no
+ * memory as it fills. A page is in `lru` while it is clean, up to date and unreferenced.
  *
- * Memory: the cache owns `floor` pages that the shrinker leaves alone, RESERVE_PAGES for each open device.
- * Those that hold nothing yet wait in `free` for mappings with the reserve flag; one that cannot get a
- * frame otherwise replaces the page that was unused longest. So work below a loop goes on.
+ * Memory: the cache owns `floor` pages that the shrinker leaves alone, RESERVE_PAGES for each open
+ * device. Those that hold nothing yet wait in `free` for mappings with the reserve flag; one that
+ * cannot get a frame otherwise replaces the page that was unused longest. So work below a loop goes
+ * on.
  */
 #pragma once
 
@@ -51,7 +52,10 @@ void cpage_drop(struct cpage *page);
 void cpage_lock(struct mapping *mapping, struct cpage *page);         /* may sleep */
 void cpage_unlock(struct mapping *mapping, struct cpage *page);
 void cpage_unref(struct cpage *page);
-/* Takes a locked, referenced page out of its mapping; it lives on until it is unlocked and unreferenced. */
+/*
+ * Takes a locked, referenced page out of its mapping; it lives on until it is unlocked and
+ * unreferenced.
+ */
 void cpage_detach(struct mapping *mapping, struct cpage *page);
 /* Sleeps until @page is not being written. */
 void cpage_wait_written(struct mapping *mapping, struct cpage *page);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* The cache of blocks: reading, failing, dirtying, syncing many at once, forgetting, shrinking, no memory. */
+/*
+ * The cache of blocks: reading, failing, dirtying, syncing many at once, forgetting, shrinking, no
+ * memory.
+ */
 #include "block_fixture.h"
 
 #include <block/buf.h>
@@ -198,7 +201,9 @@ BLOCK_TEST(test_sync_waits_for_others)
     close_faulty(f);
 }
 
-/* A change waits for the write that is under way; what it makes dirty is written by the next sync. */
+/*
+ * A change waits for the write that is under way; what it makes dirty is written by the next sync.
+ */
 
 static void change_nine(void *argument)
 {
@@ -282,7 +287,9 @@ BLOCK_TEST(test_shrink)
     close_faulty(f);
 }
 
-/* With no memory at all blocks are still read, one after the other; too many at once are -ENOMEM. */
+/*
+ * With no memory at all blocks are still read, one after the other; too many at once are -ENOMEM.
+ */
 BLOCK_TEST(test_floor)
 {
     struct faulty *f = open_faulty(MIB(8), false);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* Loop devices on files of tmpfs and on each other: attaching, Linux's ioctls, I/O three deep, refusals. */
+/*
+ * Loop devices on files of tmpfs and on each other: attaching, Linux's ioctls, I/O three deep,
+ * refusals.
+ */
 #include "vfs_fixture.h"
 
 #include <block/bdev.h>
@@ -266,7 +269,10 @@ VFS_TEST(test_deep)
     unstack_three();
 }
 
-/* A refusal at any depth comes up as one, and nothing has happened; when there are stacks again it works. */
+/*
+ * A refusal at any depth comes up as one, and nothing has happened; when there are stacks again it
+ * works.
+ */
 VFS_TEST(test_refused)
 {
     struct io_batch batch;
@@ -278,7 +284,9 @@ VFS_TEST(test_refused)
     uint64_t errors = loop->errors;
     arch_set_probe_base(UINT64_MAX);          /* every probe is short, as with stack.need=force */
     for (total = 0; total < 12; total++) {
-        /* The extra stacks decide how deep it comes: their own bases let every probe on them pass. */
+        /*
+         * The extra stacks decide how deep it comes: their own bases let every probe on them pass.
+         */
         assert_int_equal(xstack_resize(total), 0);
         struct bio *bio = bio_alloc(loop, BIO_READ, 8);
         bio_add(bio, page, PAGE_BYTES);

@@ -6,8 +6,8 @@
  *     struct pci_device device;
  *     while (pci_next(&scan, &device)) …
  *
- * Configuration goes through ports 0xcf8 and 0xcfc, which every PC has; the firmware has assigned addresses
- * and bus numbers. Used while booting, by one thread.
+ * Configuration goes through ports 0xcf8 and 0xcfc, which every PC has; the firmware has assigned
+ * addresses and bus numbers. Used while booting, by one thread.
  *
  * Sources: PCI Local Bus Specification 3.0, chapters 3.2.2.3.2, 6 and 6.8.2.
  */

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * The I/O of a loop device: a bio becomes reads and writes of the file below, in the submitter's thread.
+ * The I/O of a loop device: a bio becomes reads and writes of the file below, in the submitter's
+ * thread.
  *
- * This is where a level begins anew: it runs below the probe bdev_submit_stacked, and each vfs_read, vfs_write
- * and vfs_sync is a probe again. A refusal by one of those is passed up as one (bio->refused), so that the
- * level above can tell it from a failing device.
+ * This is where a level begins anew: it runs below the probe bdev_submit_stacked, and each
+ * vfs_read, vfs_write and vfs_sync is a probe again. A refusal by one of those is passed up as one
+ * (bio->refused), so that the level above can tell it from a failing device.
  *
- * The device ends where the file ended when its size was last taken; a file that has become shorter since
- * gives -EIO behind its end.
+ * The device ends where the file ended when its size was last taken; a file that has become shorter
+ * since gives -EIO behind its end.
  */
 #include <drivers/stacked/loop_internal.h>
 

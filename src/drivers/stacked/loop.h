@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Loop devices: block devices whose contents are a file's, or another block device's. Linux's interface is
- * /dev/loop-control and the LOOP_* ioctls of /dev/loopN (block devices 7:N, up to 256, made as needed).
+ * Loop devices: block devices whose contents are a file's, or another block device's. Linux's
+ * interface is /dev/loop-control and the LOOP_* ioctls of /dev/loopN (block devices 7:N, up to 256,
+ * made as needed).
  */
 #pragma once
 

@@ -2,9 +2,10 @@
 /*
  * Making loop devices, giving them contents, taking them away.
  *
- * A loop's level is one above what its file lies on. A file that lies on the loop itself, however many levels
- * below, is refused with -ELOOP. loop_lock is held from that check to the binding, so two loops cannot be
- * given each other at the same time. Loops are never freed: who found one in the registry may still look at it.
+ * A loop's level is one above what its file lies on. A file that lies on the loop itself, however
+ * many levels below, is refused with -ELOOP. loop_lock is held from that check to the binding, so
+ * two loops cannot be given each other at the same time. Loops are never freed: who found one in
+ * the registry may still look at it.
  */
 #include <drivers/stacked/loop_internal.h>
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Linux's ioctls for loop devices, and /dev/loop-control. Structures of the app are copied to and from the
- * heap: the app may unmap them meanwhile.
+ * Linux's ioctls for loop devices, and /dev/loop-control. Structures of the app are copied to and
+ * from the heap: the app may unmap them meanwhile.
  *
- * Differences: a loop on itself is ELOOP (Linux: EBADF); partitions are not scanned, so asking for it is
- * EINVAL; LOOP_CHANGE_FD and the 32-bit LOOP_SET_STATUS are not there (ENOTTY).
+ * Differences: a loop on itself is ELOOP (Linux: EBADF); partitions are not scanned, so asking for
+ * it is EINVAL; LOOP_CHANGE_FD and the 32-bit LOOP_SET_STATUS are not there (ENOTTY).
  * Sources: Linux UAPI, linux/loop.h; loop(4).
  */
 #include <drivers/stacked/loop_internal.h>
@@ -120,8 +120,8 @@ static int set_block_bytes(struct loop *loop, uint64_t bytes)
 }
 
 /*
- * loop_lock held. *@file: for those that bind, the file to attach; of those that detach, the file that was
- * attached; the caller puts it. @room has what the app gave and takes what it gets.
+ * loop_lock held. *@file: for those that bind, the file to attach; of those that detach, the file
+ * that was attached; the caller puts it. @room has what the app gave and takes what it gets.
  */
 static int control(struct loop *loop, struct file **file, unsigned command, uint64_t argument,
                    struct loop_config *room)
@@ -154,8 +154,10 @@ static bool known(unsigned command)
            command == LOOP_GET_STATUS64 || (command >= LOOP_SET_CAPACITY && command <= LOOP_CONFIGURE);
 }
 
-/* Fetches the app's structure; for those that bind also the file, whose last reference must not go with
- * loop_lock held. */
+/*
+ * Fetches the app's structure; for those that bind also the file, whose last reference must not go
+ * with loop_lock held.
+ */
 static int prepare(unsigned command, uint64_t argument, struct loop_config *room, struct file **file)
 {
     int err = 0;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* What the parts of the loop driver share: loop.c (I/O), loop_attach.c (contents), loop_ctl.c (ioctls). */
+/*
+ * What the parts of the loop driver share: loop.c (I/O), loop_attach.c (contents), loop_ctl.c
+ * (ioctls).
+ */
 #pragma once
 
 #include <drivers/stacked/loop.h>

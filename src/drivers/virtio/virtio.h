@@ -5,8 +5,8 @@
  *     virtio_find(&pci, &dev); virtio_negotiate(&dev, wanted, &got); virtqueue_start(&dev, 0, &vq, irq);
  *     virtio_ready(&dev);
  *
- * A virtqueue has no lock: its driver's guards it. Memory that a device reads or writes comes from the page
- * allocator, never from a stack.
+ * A virtqueue has no lock: its driver's guards it. Memory that a device reads or writes comes from
+ * the page allocator, never from a stack.
  *
  * Source: virtio 1.2, chapters 2.7 (split virtqueues), 3.1 (initialisation), 4.1 (PCI).
  */
@@ -65,14 +65,26 @@ struct virtq_chain {
     bool empty;
 };
 
-/* Resets the device at @pci and maps its registers. -ENODEV no modern interface; -EIO no answer; -ENOMEM. */
+/*
+ * Resets the device at @pci and maps its registers. -ENODEV no modern interface; -EIO no answer;
+ * -ENOMEM.
+ */
 int virtio_find(const struct pci_device *pci, struct virtio_device *dev);
-/* Accepts those of @wanted that are offered. -EIO the device did not agree; -ENODEV without VERSION_1. */
+/*
+ * Accepts those of @wanted that are offered. -EIO the device did not agree; -ENODEV without
+ * VERSION_1.
+ */
 int virtio_negotiate(struct virtio_device *dev, uint64_t wanted, uint64_t *accepted);
-/* Sets up queue @index with MSI-X entry 0, whose interrupt must be attached. -ENOMEM; -ENODEV no such queue. */
+/*
+ * Sets up queue @index with MSI-X entry 0, whose interrupt must be attached. -ENOMEM; -ENODEV no
+ * such queue.
+ */
 int virtqueue_start(struct virtio_device *dev, uint16_t index, struct virtqueue *vq);
 void virtio_ready(struct virtio_device *dev);
-/* The device forgets everything and touches no memory any more; false: it did not say so. Any context. */
+/*
+ * The device forgets everything and touches no memory any more; false: it did not say so. Any
+ * context.
+ */
 bool virtio_reset(struct virtio_device *dev);
 /* Tells the device that this driver has given up on it. */
 void virtio_failed(struct virtio_device *dev);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * Requests to a virtio disk. A bio becomes one chain of descriptors: header, data, status. Several are in
- * flight; when the queue or the slots are full, bios wait in order and are started as others finish.
+ * Requests to a virtio disk. A bio becomes one chain of descriptors: header, data, status. Several
+ * are in flight; when the queue or the slots are full, bios wait in order and are started as others
+ * finish.
  *
- * A request that is not finished after TIMEOUT_NS means that the device is gone: it is reset, so that it
- * touches no memory any more, and everything ends with -EIO from then on. So nothing waits for ever.
+ * A request that is not finished after TIMEOUT_NS means that the device is gone: it is reset, so
+ * that it touches no memory any more, and everything ends with -EIO from then on. So nothing waits
+ * for ever.
  */
 #include <drivers/virtio/virtio_blk_internal.h>
 

@@ -60,12 +60,16 @@ static int make_slots(struct vblk *vblk)
     return 0;
 }
 
-/* What a failure leaves behind (mapped registers, a vector) is not taken back: the device stays unused. */
-static int attach(struct vblk *vblk, const struct pci_device *pci)
+/*
+ * *what says at which step it failed. What a failure leaves behind (mapped registers, a vector) is
+ * not taken back: the device stays unused.
+ */
+static int attach(struct vblk *vblk, const struct pci_device *pci, const char **what)
 {
     uint64_t features;
-    int err = virtio_find(pci, &vblk->virtio);
 
+    *what = "the modern interface";
+    int err = virtio_find(pci, &vblk->virtio);
     if (err)
         return err;
     vblk->irq.ops = &vblk_irq_ops;
@@ -73,15 +77,23 @@ static int attach(struct vblk *vblk, const struct pci_device *pci)
     list_init(&vblk->waiting);
     timer_init(&vblk->watchdog, &vblk_watchdog_ops);
     err = make_slots(vblk);
+    *what = err ? "memory" : "features";
     if (!err)
         err = virtio_negotiate(&vblk->virtio, F_SEG_MAX | F_RO | F_BLK_SIZE | F_FLUSH, &features);
-    if (!err)
-        err = pci_msix_use(pci, &vblk->irq);
-    if (!err)
-        err = virtqueue_start(&vblk->virtio, 0, &vblk->queue);
-    if (!err)
-        err = describe(vblk, features);
     if (!err) {
+        *what = "MSI-X";
+        err = pci_msix_use(pci, &vblk->irq);
+    }
+    if (!err) {
+        *what = "the queue";
+        err = virtqueue_start(&vblk->virtio, 0, &vblk->queue);
+    }
+    if (!err) {
+        *what = "the size of its blocks";
+        err = describe(vblk, features);
+    }
+    if (!err) {
+        *what = "its name";
         virtio_ready(&vblk->virtio);
         err = bdev_register(&vblk->bdev);
     }
@@ -94,12 +106,13 @@ static int attach(struct vblk *vblk, const struct pci_device *pci)
 
 static void attach_one(const struct pci_device *pci)
 {
+    const char *what = "memory, or more than 16 disks";
     struct vblk *vblk = disk_count < VBLK_MAX ? heap_zalloc(sizeof(*vblk)) : NULL;
-    int err = vblk ? attach(vblk, pci) : disk_count < VBLK_MAX ? -ENOMEM : -ENOSPC;
+    int err = vblk ? attach(vblk, pci, &what) : -ENOSPC;
 
     if (err) {
-        log_error("pci %02x:%02x.%x: virtio disk cannot be used: %s", pci->bus, pci->slot, pci->function,
-                  errno_name(-err));
+        log_error("pci %02x:%02x.%x: virtio disk cannot be used: %s: %s", pci->bus, pci->slot, pci->function,
+                  what, errno_name(-err));
         return;
     }
     disk_count++;

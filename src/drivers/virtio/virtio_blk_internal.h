@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* What the two halves of the disk driver share: virtio_blk.c (requests), virtio_blk_attach.c (finding disks). */
+/*
+ * What the two halves of the disk driver share: virtio_blk.c (requests), virtio_blk_attach.c
+ * (finding disks).
+ */
 #pragma once
 
 #include <block/bdev.h>
@@ -8,7 +11,10 @@
 
 #define VBLK_REQUESTS 64u             /* in flight at most; they fill less than a page */
 
-/* What the device reads and writes of a request besides the data. In page memory. Source: virtio 1.2, 5.2.6. */
+/*
+ * What the device reads and writes of a request besides the data. In page memory. Source: virtio
+ * 1.2, 5.2.6.
+ */
 struct vblk_slot {
     uint32_t type, reserved;
     uint64_t sector;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The split virtqueue: descriptors in a table, requests to the device through `avail`, back through `used`.
- * Free descriptors are chained through their next field.
+ * The split virtqueue: descriptors in a table, requests to the device through `avail`, back through
+ * `used`. Free descriptors are chained through their next field.
  */
 #include <drivers/virtio/virtio.h>
 

@@ -151,6 +151,8 @@ int ext2_free_prepare(struct ext2_fs *fs, uint32_t block)
     struct ext2_group *g = &fs->groups[group_of(fs, block)];
     mutex_lock(&fs->alloc_lock);
     int err = load_bitmap(fs, group_of(fs, block));
+    if (err == -EUCLEAN)
+        err = 0;                      /* complained about; the commit will leak the block */
     if (!err && !g->pending) {
         g->pending = heap_zalloc(fs->block_bytes);
         if (!g->pending)
@@ -160,13 +162,25 @@ int ext2_free_prepare(struct ext2_fs *fs, uint32_t block)
     return err;
 }
 
+bool ext2_is_freed(struct ext2_fs *fs, uint32_t block)
+{
+    struct ext2_group *g = &fs->groups[group_of(fs, block)];
+    uint32_t bit = bit_of(fs, block);
+    mutex_lock(&fs->alloc_lock);
+    bool freed = !g->block_bitmap || !g->pending || !test_bit(g->block_bitmap->data, bit) ||
+                 test_bit(g->pending, bit);
+    mutex_unlock(&fs->alloc_lock);
+    return freed;
+}
+
 void ext2_free_commit(struct ext2_fs *fs, uint32_t block)
 {
     struct ext2_group *g = &fs->groups[group_of(fs, block)];
     uint32_t bit = bit_of(fs, block);
     mutex_lock(&fs->alloc_lock);
-    ASSERT(g->block_bitmap && g->pending, "a block is freed after ext2_free_prepare()");
-    if (!test_bit(g->block_bitmap->data, bit) || test_bit(g->pending, bit)) {
+    if (!g->block_bitmap || !g->pending) {
+        ext2_damaged(fs, 0, "block not freed, since its group's bitmap is damaged", block);
+    } else if (!test_bit(g->block_bitmap->data, bit) || test_bit(g->pending, bit)) {
         ext2_damaged(fs, 0, "block was freed twice", block);
     } else {
         g->pending[bit / 8] |= (uint8_t)(1u << (bit % 8));

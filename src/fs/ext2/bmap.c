@@ -65,11 +65,14 @@ int ext2_bmap(struct ext2_inode *ei, uint64_t first, uint32_t count, uint32_t *o
         if (!err)
             pointers = buf->data;
     }
-    for (uint32_t i = 0; i < count && !err; i++) {
+    if (err)
+        goto out;
+    for (uint32_t i = 0; i < count; i++) {
         uint32_t block = pointers[slots[depth - 1] + i];
         if (block && !ext2_block_valid(fs, block))
             err = ext2_damaged(fs, ei->inode.number, "block out of range", block);
-        out[i] = block;
+        else
+            out[i] = block;
     }
 out:
     if (buf)

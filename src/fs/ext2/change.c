@@ -127,6 +127,14 @@ void ext2_change_cancel(struct ext2_change *change)
         drop_pin(list_entry(link, struct ext2_pin, link));
 }
 
+void ext2_mark_buf(struct ext2_fs *fs, struct buf *buf)
+{
+    if (buf->uptodate)
+        buf_mark_dirty(buf);
+    else
+        ext2_damaged(fs, 0, "a block in use was freed elsewhere", buf->block);
+}
+
 void ext2_forget_block(struct ext2_fs *fs, uint32_t block)
 {
     bool irq = spin_lock(&fs->list_lock);

@@ -38,7 +38,7 @@ static int fill_content(struct creation *c, struct buf *buf)
     mutex_lock(&buf->lock);
     if (directory) {
         ext2_dir_format(fs, buf->data, c->number, (uint32_t)c->dir->inode.number);
-        buf_mark_dirty(buf);
+        ext2_mark_buf(fs, buf);
     } else {
         memcpy(buf->data, c->target, c->target_length);
     }
@@ -97,6 +97,10 @@ static int prepare(struct creation *c, size_t name_length, struct inode **out)
         err = ext2_claim_inode(fs, c->dir, mode_is_dir(c->mode), &c->number);
     if (!err)
         err = ext2_table_read(fs, c->number, &c->table, &c->table_offset);
+    if (!err && ext2_table_in_use(c->table, c->table_offset)) {
+        err = ext2_damaged(fs, c->number, "inode bitmap shows an inode in use as free", 0);
+        c->number = 0;                /* stays claimed, so that the next attempt takes another */
+    }
     if (!err)
         err = prepare_content(c);
     if (!err)
@@ -118,6 +122,7 @@ static void set_up(struct creation *c, struct inode *inode)
     ei->table = c->table;
     ei->table_offset = c->table_offset;
     ei->fresh = true;
+    ei->parent = mode_is_dir(c->mode) ? (uint32_t)c->dir->inode.number : 0;
     ei->generation = __atomic_add_fetch(&fs->next_generation, 1, __ATOMIC_RELAXED);
     ei->flags = c->dir->flags & EXT2_FLAGS_INHERITED;
     ei->goal = fs->first_data_block + (c->number - 1) / fs->inodes_per_group * fs->blocks_per_group;

@@ -137,7 +137,7 @@ static int extend(struct ext2_inode *dir, struct ext2_slot *out)
     }
     mutex_lock(&out->buf->lock);
     at(out->buf, 0)->record_bytes = (uint16_t)fs->block_bytes;
-    buf_mark_dirty(out->buf);
+    ext2_mark_buf(fs, out->buf);
     mutex_unlock(&out->buf->lock);
     err = buf_write(out->buf);
     ext2_wrote(fs);
@@ -284,6 +284,22 @@ int ext2_dir_parent(struct ext2_inode *dir, struct ext2_slot *out)
     return found < 0 ? found : ext2_damaged(ext2_of(&dir->inode), dir->inode.number, "no .. in directory", 0);
 }
 
+int ext2_dir_check_parent(const struct ext2_inode *dir, struct ext2_inode *child)
+{
+    struct ext2_slot slot;
+    if (!child->parent) {
+        int err = ext2_dir_parent(child, &slot);
+        if (err)
+            return err;
+        child->parent = slot.inode;
+        buf_put(slot.buf);
+    }
+    if (child->parent == dir->inode.number && &dir->inode != &child->inode)
+        return 0;
+    return ext2_damaged(ext2_of(&dir->inode), dir->inode.number, "a directory has two parents, inode",
+                        child->inode.number);
+}
+
 /* 1: nothing but "." and ".." in this block. */
 static int block_is_empty(struct ext2_inode *dir, const struct buf *buf)
 {
@@ -335,9 +351,12 @@ static int emit_block(struct ext2_inode *dir, const struct buf *buf, uint64_t ba
             return -EUCLEAN;
         uint32_t next = offset + r->record_bytes;
         uint32_t mode = mode_of_type(r->file_type);
-        if (r->inode && offset >= within)
+        if (r->inode && offset >= within) {
+            if (memchr(r->name, '/', r->name_bytes) || memchr(r->name, 0, r->name_bytes))
+                return ext2_damaged(ext2_of(&dir->inode), dir->inode.number, "impossible name, block", buf->block);
             if (!sink->ops->emit(sink, r->name, r->name_bytes, r->inode, mode, base + next))
                 return 0;
+        }
         offset = next;
     }
     return 1;

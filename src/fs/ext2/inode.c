@@ -50,6 +50,11 @@ static struct ext2_inode_disk *disk_of(const struct buf *table, uint32_t offset)
     return (struct ext2_inode_disk *)((uint8_t *)table->data + offset);
 }
 
+bool ext2_table_in_use(const struct buf *table, uint32_t offset)
+{
+    return disk_of(table, offset)->links_count != 0;
+}
+
 bool ext2_is_fast_symlink(const struct ext2_inode *ei)
 {
     struct ext2_fs *fs = ext2_of(&ei->inode);

@@ -7,6 +7,11 @@
 #include <fs/ext2/ext2_fs.h>
 #include <lib/string.h>
 
+static bool is_dots(const char *name, size_t length)
+{
+    return name[0] == '.' && (length == 1 || (length == 2 && name[1] == '.'));
+}
+
 static int lookup(struct inode *inode, const char *name, size_t length, struct inode **out)
 {
     struct ext2_inode *dir = ext2_inode(inode);
@@ -15,7 +20,13 @@ static int lookup(struct inode *inode, const char *name, size_t length, struct i
     if (err)
         return err;
     buf_put(slot.buf);
-    return inode_get(inode->super, slot.inode, out);
+    err = inode_get(inode->super, slot.inode, out);
+    if (err || !mode_is_dir((*out)->mode) || is_dots(name, length))
+        return err;
+    err = ext2_dir_check_parent(dir, ext2_inode(*out));
+    if (err)
+        inode_put(*out);
+    return err;
 }
 
 int ext2_may_remove(const struct ext2_inode *dir, const struct ext2_inode *victim)

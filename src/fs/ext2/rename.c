@@ -118,8 +118,10 @@ static void commit(struct renaming *r, const char *new_name, size_t new_length)
         ext2_dir_insert(r->new_dir, &r->to, new_name, new_length, (uint32_t)moved->number, moved->mode);
     }
     ext2_dir_remove(r->old_dir, &r->from);
-    if (r->reparented)
+    if (r->reparented) {
         ext2_dir_replace(r->moved, &r->parent, (uint32_t)new_dir->number, MODE_DIR);
+        r->moved->parent = (uint32_t)new_dir->number;
+    }
     /* A directory's ".." counts as a link of its parent. */
     if (directory && (r->replaced || old_dir != new_dir) && old_dir->nlink > 2)
         old_dir->nlink--;

@@ -122,8 +122,13 @@ static int finish_leftovers(struct ext2_fs *fs)
 {
     struct ext2_inode *ei;
     int err = 0;
-    while (!err && (ei = next_leftover(fs)))
+    while (!err && (ei = next_leftover(fs))) {
         err = awaits_eviction(ei) ? ext2_evict_inside(ei) : ext2_trim_to_size(ei);
+        if (err == -EUCLEAN) {
+            ei->trim_pending = false;          /* it never will be; e2fsck frees the rest */
+            err = 0;
+        }
+    }
     return err;
 }
 
@@ -150,7 +155,9 @@ static bool mark_pins(struct ext2_fs *fs, enum pin_kind kind)
                 continue;
             if (kind == PIN_NEW_NAMES && is_later(fs, pin->buf->block))
                 continue;
-            buf_mark_dirty(pin->buf);
+            mutex_lock(&pin->buf->lock);
+            ext2_mark_buf(fs, pin->buf);
+            mutex_unlock(&pin->buf->lock);
             any = true;
         }
     }

@@ -27,7 +27,7 @@ static void path_put_all(struct trim_path *path)
         buf_put(path->bufs[--path->depth]);
 }
 
-/* The pointer that names bufs[depth - 1], or would name the next level if @next. */
+/* The pointer that names bufs[@level]. */
 static uint32_t *name_of(struct ext2_inode *ei, struct trim_path *path, unsigned level)
 {
     if (level == 0)
@@ -150,7 +150,7 @@ static int trim_node(struct ext2_inode *ei, struct trim_path *path)
     return 1;
 }
 
-/* A pointer to an indirect block that cannot be one: what is behind it is lost. */
+/* A pointer to an indirect block that cannot be one, or is another's: what is behind it is lost. */
 static int drop_pointer(struct ext2_inode *ei, struct trim_path *path)
 {
     struct ext2_fs *fs = ext2_of(&ei->inode);
@@ -163,7 +163,7 @@ static int drop_pointer(struct ext2_inode *ei, struct trim_path *path)
             return err;
     }
     mutex_lock(&ei->map_lock);
-    ext2_damaged(fs, ei->inode.number, "indirect block out of range, dropped", *name);
+    ext2_damaged(fs, ei->inode.number, "indirect block out of range or not its own, dropped", *name);
     *name = 0;
     ext2_mark(ei, true);
     mutex_unlock(&ei->map_lock);
@@ -171,7 +171,18 @@ static int drop_pointer(struct ext2_inode *ei, struct trim_path *path)
     return 1;
 }
 
-/* One step in the tree at path->root, whose blocks from path->start on are to go. 1, 0 or -errno. */
+static bool on_path(const struct trim_path *path, uint32_t block)
+{
+    for (unsigned i = 0; i < path->depth; i++)
+        if (path->bufs[i]->block == block)
+            return true;
+    return false;
+}
+
+/*
+ * One step in the tree at path->root, whose blocks from path->start on are to go. 1, 0 or -errno. A block that several
+ * pointers lead to is stepped on once: after that it is freed, and so the steps are bounded.
+ */
 static int trim_tree(struct ext2_inode *ei, struct trim_path *path)
 {
     struct ext2_fs *fs = ext2_of(&ei->inode);
@@ -179,7 +190,12 @@ static int trim_tree(struct ext2_inode *ei, struct trim_path *path)
         uint32_t block = *name_of(ei, path, path->depth);
         if (!ext2_block_valid(fs, block))
             return drop_pointer(ei, path);
-        int err = buf_read(fs->bdev, block, &path->bufs[path->depth]);
+        int err = ext2_free_prepare(fs, block);
+        if (err)
+            return err;
+        if (ext2_is_freed(fs, block) || on_path(path, block))
+            return drop_pointer(ei, path);
+        err = buf_read(fs->bdev, block, &path->bufs[path->depth]);
         if (err)
             return err;
         path->depth++;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A block device that does as it is told: fails the nth request of a kind, keeps requests until they are released
- * in an order of the test's choosing, or completes them late and out of order. Direct or stacked.
+ * A block device that does as it is told: fails the nth request of a kind, keeps requests until
+ * they are released in an order of the test's choosing, or completes them late and out of order.
+ * Direct or stacked.
  *
  *     struct faulty *f = faulty_create("bad0", MIB(1), false);
  *     f->fail_write_at = 3;                     the third write from now fails with f->error (-EIO)

@@ -30,6 +30,7 @@ static void breakpoint(void) { __asm__ volatile("int3"); }
 static void non_canonical(void) { *(volatile char *)(0x8000000000000000ul + nowhere) = 0; }
 static void kernel_write(void) { ((void (*)(void))0xffff800000000000ul)(); }
 
+#pragma GCC diagnostic ignored "-Winfinite-recursion"
 static __attribute__((noinline)) int recurse(int depth)
 {
     volatile char frame[4096];

@@ -21,7 +21,7 @@ static long futex(void *address, int op, uint32_t value, void *timeout, void *ta
 static void *wait_any(void *address)
 {
     started++;
-    EQUAL(futex(address, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, 0, NULL, NULL, 0), 0);
+    EQUAL(futex(address, FUTEX_WAIT, 0, NULL, NULL, 0), 0);
     woken++;
     return NULL;
 }
@@ -121,7 +121,7 @@ static void test_wake_op(void)
     EQUAL(futex(&other, FUTEX_WAKE_OP, 1, (void *)1, &word, FUTEX_OP(FUTEX_OP_SET, 3, FUTEX_OP_CMP_NE, 8)), 0);
     EQUAL(word, 3);
     EQUAL(futex(&other, FUTEX_WAKE_OP, 1, NULL, &word,
-                FUTEX_OP(FUTEX_OP_XOR | FUTEX_OP_OPARG_SHIFT, 4, FUTEX_OP_CMP_LT, 0)), 0);
+                FUTEX_OP((FUTEX_OP_XOR | FUTEX_OP_OPARG_SHIFT), 4, FUTEX_OP_CMP_LT, 0)), 0);
     EQUAL(word, 3 ^ 16);
     FAILS(futex(&other, FUTEX_WAKE_OP, 1, NULL, (void *)0x1000, 0), EFAULT);
 }
