@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The app's terminal: see console.h. What the app writes is copied through the heap, for the
- * console must not meet a page that is gone. Input is not read from the serial line yet: a read
- * finds the end of the file.
+ * The app's terminal: see console.h. What the app writes is copied first, for the console must not
+ * meet a page that is gone. Input is not read from the serial line yet: a read finds the end of
+ * the file.
  */
 #include <abi/console.h>
 
@@ -11,7 +11,6 @@
 #include <abi/linux.h>
 #include <abi/process.h>
 #include <lib/string.h>
-#include <rt/heap.h>
 #include <rt/log.h>
 
 #define BOUNCE_BYTES 1024
@@ -26,24 +25,26 @@ static ssize_t console_dev_read(struct chardev *dev, struct file *file, void *ds
     return 0;
 }
 
+static struct mutex bounce_lock = MUTEX_INIT(bounce_lock);
+/* Not from the heap: a full memory must not mute the app. */
+static char bounce[BOUNCE_BYTES];     /* bounce_lock */
+
 static ssize_t console_dev_write(struct chardev *dev, struct file *file, const void *src,
                                  size_t bytes)
 {
+    size_t done = 0;
+
     (void)dev;
     (void)file;
-    size_t size = MIN(bytes, (size_t)BOUNCE_BYTES), done = 0;
-    char *bounce = heap_alloc(size ? size : 1);
-
-    if (!bounce)
-        return -ENOMEM;
+    mutex_lock(&bounce_lock);
     while (done < bytes) {
-        size_t step = MIN(bytes - done, size);
+        size_t step = MIN(bytes - done, sizeof(bounce));
         if (arch_copy(bounce, (const char *)src + done, step))
             break;
         console_write(bounce, step);
         done += step;
     }
-    heap_free(bounce);
+    mutex_unlock(&bounce_lock);
     return done || bytes == 0 ? (ssize_t)done : -EFAULT;
 }
 

@@ -59,7 +59,7 @@ static ssize_t move_buffer(struct transfer *t, uint64_t address, uint64_t bytes,
 
 static ssize_t move_all(struct transfer *t)
 {
-    const struct linux_iovec *vector = t->vector ? t->vector : &t->one;
+    const struct linux_iovec *vector = t->vector;
     ssize_t total = 0;
     bool stop = false;
 
@@ -84,7 +84,7 @@ static ssize_t move_at_position(struct transfer *t)
     t->offset = file->position;
     ssize_t total = move_all(t);
     if (total > 0 && t->direction == WRITE && (file->flags & OPEN_APPEND))
-        file->position = file->inode->size;
+        file->position = file->append_end;
     else if (total > 0)
         file->position += (uint64_t)total;
     mutex_unlock(&file->position_lock);
@@ -120,6 +120,12 @@ static long run_transfer(struct transfer *t, uint64_t fd)
     return total;
 }
 
+static void free_vector(struct transfer *t)
+{
+    if (t->vector != t->few)
+        heap_free(t->vector);
+}
+
 /* Copies in a vector; its buffers lie in app space, and their sum is capped as Linux caps it. */
 static int vector_in(struct transfer *t, uint64_t address, uint64_t count)
 {
@@ -130,7 +136,8 @@ static int vector_in(struct transfer *t, uint64_t address, uint64_t count)
     t->count = (uint32_t)count;
     if (count == 0)
         return 0;
-    t->vector = heap_alloc(count * sizeof(*t->vector));
+    if (count > TRANSFER_FEW)
+        t->vector = heap_alloc(count * sizeof(*t->vector));
     if (!t->vector)
         return -ENOMEM;
     int error = app_copy_in(t->vector, address, count * sizeof(*t->vector));
@@ -144,7 +151,7 @@ static int vector_in(struct transfer *t, uint64_t address, uint64_t count)
         total += v->bytes;
     }
     if (error)
-        heap_free(t->vector);
+        free_vector(t);
     return error;
 }
 
@@ -152,20 +159,19 @@ static struct transfer *begin_transfer(const struct syscall_args *args, enum dir
                                        bool positioned)
 {
     struct transfer *t = &app_thread_current()->transfer;
-    *t = (struct transfer){
-        .direction = direction,
-        .positioned = positioned,
-        .offset = positioned ? args->a[3] : 0,
-        .count = 1,
-    };
+    t->direction = direction;
+    t->positioned = positioned;
+    t->offset = positioned ? args->a[3] : 0;
+    t->count = 1;
+    t->vector = t->few;
     return t;
 }
 
 static long run_one(const struct syscall_args *args, enum direction direction, bool positioned)
 {
     struct transfer *t = begin_transfer(args, direction, positioned);
-    t->one.base = args->a[1];
-    t->one.bytes = MIN(args->a[2], (uint64_t)RW_BYTES_MAX);
+    t->few[0].base = args->a[1];
+    t->few[0].bytes = MIN(args->a[2], (uint64_t)RW_BYTES_MAX);
     return run_transfer(t, args->a[0]);
 }
 
@@ -176,7 +182,7 @@ static long run_vector(const struct syscall_args *args, enum direction direction
     if (error)
         return error;
     long total = run_transfer(t, args->a[0]);
-    heap_free(t->vector);
+    free_vector(t);
     return total;
 }
 

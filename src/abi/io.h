@@ -6,6 +6,9 @@
 
 struct file;
 
+/* So many buffers need no memory: what a C library prints comes out when there is none left. */
+#define TRANSFER_FEW 4
+
 enum direction { READ, WRITE };
 
 struct transfer {
@@ -13,7 +16,7 @@ struct transfer {
     enum direction direction;
     bool positioned;                  /* at @offset; else at the file's position, which moves */
     uint64_t offset;
-    struct linux_iovec *vector;       /* in the heap; NULL: the one below */
+    struct linux_iovec *vector;       /* `few`, or in the heap when there are more */
     uint32_t count;
-    struct linux_iovec one;
+    struct linux_iovec few[TRANSFER_FEW];
 };

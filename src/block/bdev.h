@@ -40,7 +40,7 @@ struct bdev {
     uint32_t block_bytes;             /* logical block: 512 to 4096 */
     bool read_only;
     bool has_cache;                   /* a volatile write cache: flush means something */
-    uint32_t level;                   /* 0: a direct device; a stacked one: its backing's level + 1 */
+    uint32_t level;                   /* 0: a direct device; else its backing's level + 1 */
     uint32_t vecs_max;                /* the device's limit for one bio; 0: BIO_VECS_MAX */
     uint32_t openers;                 /* registry lock */
     bool claimed;                     /* registry lock; mounted, or otherwise used exclusively */

@@ -34,7 +34,8 @@ static int transfer(struct bdev *bdev, enum bio_op op, uint64_t offset, void *da
 }
 
 /* Exactly one of @dst and @src is given. */
-static ssize_t copy_through(struct bdev *bdev, char *dst, const char *src, size_t bytes, uint64_t offset)
+static ssize_t copy_through(struct bdev *bdev, char *dst, const char *src, size_t bytes,
+                            uint64_t offset)
 {
     unsigned order = bytes > PAGE_BYTES ? BOUNCE_ORDER : 0;
     char *bounce = page_alloc(order);

@@ -108,7 +108,8 @@ static int check_memory(const struct bio *bio, uint32_t block_bytes)
     for (uint32_t i = 0; i < bio->vec_count; i++) {
         const struct bio_vec *vec = &bio->vecs[i];
         ASSERT(!stack_contains(vec->data), "device memory is never on a stack");
-        ASSERT(!stack_contains((char *)vec->data + vec->bytes - 1), "device memory is never on a stack");
+        ASSERT(!stack_contains((char *)vec->data + vec->bytes - 1),
+               "device memory is never on a stack");
         if (!vec->bytes || vec->bytes % block_bytes)
             return -EINVAL;
     }
@@ -140,7 +141,8 @@ static noinline int check_and_count(struct bdev *bdev, struct bio *bio)
 
     bool write = bio->op == BIO_WRITE;
     __atomic_fetch_add(write ? &bdev->writes : &bdev->reads, 1, __ATOMIC_RELAXED);
-    __atomic_fetch_add(write ? &bdev->write_sectors : &bdev->read_sectors, sectors, __ATOMIC_RELAXED);
+    __atomic_fetch_add(write ? &bdev->write_sectors : &bdev->read_sectors, sectors,
+                       __ATOMIC_RELAXED);
     if (!bdev->level)
         *(write ? &io->write_sectors : &io->read_sectors) += sectors;
     return 0;

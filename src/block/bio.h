@@ -90,7 +90,9 @@ int bio_submit_wait(struct bio *bio);
 
 /*
  * Whether an -EIO that this thread has just met came from a probe that found no stack:
- *     uint64_t mark = io_refusal_mark(); err = …; refused = err == -EIO && io_refused_since(mark);
+ *     uint64_t mark = io_refusal_mark();
+ *     err = …;
+ *     refused = err == -EIO && io_refused_since(mark);
  */
 uint64_t io_refusal_mark(void);
 bool io_refused_since(uint64_t mark);

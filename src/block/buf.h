@@ -34,8 +34,10 @@ struct buf {
  */
 int buf_cache_set_block_bytes(struct bdev *bdev, uint32_t block_bytes);
 
-int buf_read(struct bdev *bdev, uint64_t block, struct buf **out);   /* -EIO, -ENOMEM, -EINVAL range */
-int buf_get_zeroed(struct bdev *bdev, uint64_t block, struct buf **out);  /* a new block: not read */
+/* Referenced and up to date. -EIO, -ENOMEM, -EINVAL outside the device. */
+int buf_read(struct bdev *bdev, uint64_t block, struct buf **out);
+/* A new block: not read, all zero. */
+int buf_get_zeroed(struct bdev *bdev, uint64_t block, struct buf **out);
 void buf_ref(struct buf *buf);
 void buf_put(struct buf *buf);
 void buf_mark_dirty(struct buf *buf);                /* cannot fail */

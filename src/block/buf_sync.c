@@ -21,7 +21,7 @@
 struct round {
     struct buf_cache *cache;
     uint64_t limit;                   /* stamps up to here */
-    struct list bufs;                 /* by lru_link, ascending blocks; locked, referenced, writing */
+    struct list bufs;                 /* by lru_link, ascending; locked, referenced, writing */
     uint32_t count;
     struct buf *busy;                 /* referenced; dirty, but somebody holds its lock */
 };
@@ -90,7 +90,8 @@ static int start_writes(struct round *round, struct io_batch *batch)
     struct buf *buf;
 
     list_for_each(buf, &round->bufs, lru_link) {
-        struct bio *bio = bio_alloc(buf->bdev, BIO_WRITE, buf->block * (block_bytes / SECTOR_BYTES));
+        struct bio *bio =
+            bio_alloc(buf->bdev, BIO_WRITE, buf->block * (block_bytes / SECTOR_BYTES));
         if (!bio)
             return -ENOMEM;
         bio_add(bio, buf->data, block_bytes);

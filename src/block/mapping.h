@@ -58,8 +58,8 @@ struct mapping {
     int write_error;                  /* of a failed write-back, until an fsync has reported it */
     struct waitq waiters;             /* for page locks and writing pages */
     /* the filesystem's, set after mapping_init() */
-    bool reserve;                     /* allocations may use the reserve pages: set it below a loop */
-    uint32_t read_ahead;              /* pages to read ahead, with start_read; 0 above a stacked device */
+    bool reserve;                     /* may use the reserve pages: set it below a loop */
+    uint32_t read_ahead;              /* pages, with start_read; 0 above a stacked device */
     uint64_t read_next;               /* the page at which a sequential read would go on; a hint */
 };
 
@@ -85,7 +85,8 @@ void cpage_put(struct cpage *page);                  /* unlocks and drops the re
  * @size: the file's size in bytes; nothing behind it is read.
  * Returns bytes copied (short only at the end of file), -EIO, -ENOMEM, -EFAULT if nothing was.
  */
-ssize_t mapping_read(struct mapping *mapping, void *dst, size_t bytes, uint64_t offset, uint64_t size);
+ssize_t mapping_read(struct mapping *mapping, void *dst, size_t bytes, uint64_t offset,
+                     uint64_t size);
 
 /*
  * Write the pages with index in [first, last] that are dirty now, many in flight, and wait for them

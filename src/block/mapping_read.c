@@ -89,7 +89,8 @@ static void look_ahead(struct mapping *mapping, uint64_t index, uint64_t end_ind
         read_ahead(mapping, index, MIN(index + mapping->read_ahead, end_index) - 1);
 }
 
-ssize_t mapping_read(struct mapping *mapping, void *dst, size_t bytes, uint64_t offset, uint64_t size)
+ssize_t mapping_read(struct mapping *mapping, void *dst, size_t bytes, uint64_t offset,
+                     uint64_t size)
 {
     size_t done = 0;
     int err = 0;

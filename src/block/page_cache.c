@@ -76,7 +76,8 @@ static struct cpage *evict_oldest_locked(void)
     if (!link)
         return NULL;
     struct cpage *page = list_entry(link, struct cpage, lru_link);
-    ASSERT(!page->refs && !page->dirty && !page->writing && !page->locked, "an evicted page is idle");
+    ASSERT(!page->refs && !page->dirty && !page->writing && !page->locked,
+           "an evicted page is idle");
     detach_locked(page->mapping, page);
     return page;
 }

@@ -20,7 +20,8 @@ struct ram_disk {
 static uint8_t minors[RAM_MAX / 8];
 static struct spinlock minors_lock = SPINLOCK_INIT;    /* minors */
 
-static void ram_copy(struct ram_disk *ram, enum bio_op op, uint64_t offset, char *data, uint32_t bytes)
+static void ram_copy(struct ram_disk *ram, enum bio_op op, uint64_t offset, char *data,
+                     uint32_t bytes)
 {
     while (bytes) {
         uint32_t start = offset % PAGE_BYTES;
@@ -106,7 +107,8 @@ int ram_disk_create(const char *name, uint64_t bytes, struct bdev **out)
         return -ENOMEM;
     ram->bdev = (struct bdev){.ops = &ram_bdev_ops, .driver = ram, .block_bytes = SECTOR_BYTES,
                               .sector_count = bytes / SECTOR_BYTES};
-    if (str_copy(ram->bdev.name, name, BDEV_NAME_BYTES) >= BDEV_NAME_BYTES || bytes < SECTOR_BYTES) {
+    if (str_copy(ram->bdev.name, name, BDEV_NAME_BYTES) >= BDEV_NAME_BYTES ||
+        bytes < SECTOR_BYTES) {
         heap_free(ram);
         return -EINVAL;
     }

@@ -6,7 +6,7 @@
 
 /**
  * ram_disk_create() - make and register a disk of @bytes, all zero.
- * @bytes: rounded down to whole sectors. All memory is taken now, so no request ever fails for want of it.
+ * @bytes: rounded down to whole sectors. All memory is taken now: no request fails for want of it.
  * Errors: -ENOMEM; -EEXIST; -ENOSPC no number left; -EINVAL no sector, or the name is too long.
  */
 int ram_disk_create(const char *name, uint64_t bytes, struct bdev **out);

@@ -114,7 +114,8 @@ static void mount_one(const char *spec)
     char *text = heap_alloc(PATH_BYTES_MAX);
     if (!text)
         mount_failed(spec, "memory", -ENOMEM);
-    str_copy(text, spec, PATH_BYTES_MAX / 2);
+    if (str_copy(text, spec, PATH_BYTES_MAX / 2) >= PATH_BYTES_MAX / 2)
+        mount_failed(spec, "longer than 2047 bytes", -ENAMETOOLONG);
     char *target = strchr(text, ':');
     *target++ = 0;
     char *type = strchr(target, ':');

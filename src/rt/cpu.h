@@ -23,6 +23,7 @@ struct cpu {
     uint64_t sampled_ns;
     struct spinlock work_lock;
     struct list work;                 /* work_lock */
+    bool worker_waits;                /* work_lock; for work, not inside some execute() */
     struct thread *worker;
     uint32_t spin_depth;              /* spin locks held here */
 };

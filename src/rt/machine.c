@@ -15,6 +15,7 @@ noreturn_fn void machine_end(unsigned status)
     char extra[64];
     struct strbuf sb;
     struct xstack_totals t;
+    arch_irq_disable();               /* nobody else runs, so nobody prints after the last line */
     log_flush();
     xstack_print_depths();
     xstack_totals(&t);

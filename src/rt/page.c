@@ -36,6 +36,7 @@ static struct list *link_of(uint64_t frame) { return arch_phys_to_virt(frame << 
 
 static void block_free(uint64_t frame, unsigned order)
 {
+    states[frame] = STATE_TAIL;       /* if it ends inside a larger block, a second free of it is seen */
     while (order < BLOCK_ORDER_MAX) {
         uint64_t buddy = frame ^ (UINT64_C(1) << order);
         if (buddy >= frame_count || states[buddy] != (STATE_FREE | order))

@@ -97,8 +97,10 @@ struct arch_thread *sched_preempt(void)
     struct cpu *cpu = this_cpu();
     struct thread *prev = thread_current();
     bool stops = prev->app && prev->arch.frame.rip < ARCH_APP_END && app_ops.app_must_stop();
-    if (cpu->slice_end_ns != UINT64_MAX && arch_now_ns() >= cpu->slice_end_ns)
+    if (cpu->slice_end_ns != UINT64_MAX && arch_now_ns() >= cpu->slice_end_ns) {
         cpu->need_resched = true;
+        cpu->slice_end_ns = UINT64_MAX;   /* with pre-emption off: not one interrupt after the other */
+    }
     if (prev->preempt_off || cpu->spin_depth || !(cpu->need_resched || stops)) {
         timer_rearm();
         return NULL;

@@ -10,6 +10,7 @@
 #include <lib/bits.h>
 #include <lib/errno.h>
 #include <rt/assert.h>
+#include <rt/cpu.h>
 #include <rt/heap.h>
 #include <rt/page.h>
 #include <rt/spinlock.h>
@@ -95,13 +96,29 @@ static struct stack *slot_take(unsigned arena_index, size_t bytes)
     return stack;
 }
 
-static void slot_give(struct stack *stack)
+static struct arena *arena_of(const struct stack *stack, struct stack ***entry)
 {
     unsigned arena_index = (unsigned)((stack->base - arch_stack_window) / ARENA_BYTES);
-    struct arena *arena = &arenas[arena_index];
     uint64_t slot = ((stack->base - arch_stack_window) % ARENA_BYTES) >> shift_of(arena_index);
+    *entry = slot_entry(&arenas[arena_index], slot);
+    return &arenas[arena_index];
+}
+
+/* Out of the table: from here on nobody measures it. */
+static void slot_hide(struct stack *stack)
+{
+    struct stack **entry;
+    struct arena *arena = arena_of(stack, &entry);
     bool irq = spin_lock(&arena->lock);
-    __atomic_store_n(slot_entry(arena, slot), NULL, __ATOMIC_RELEASE);
+    __atomic_store_n(entry, NULL, __ATOMIC_RELEASE);
+    spin_unlock(&arena->lock, irq);
+}
+
+static void slot_give(struct stack *stack)
+{
+    struct stack **entry;
+    struct arena *arena = arena_of(stack, &entry);
+    bool irq = spin_lock(&arena->lock);
     list_push_front(&arena->unused, &stack->link);
     spin_unlock(&arena->lock, irq);
 }
@@ -137,17 +154,22 @@ int stack_map(size_t bytes, enum stack_kind kind, const char *label, struct stac
     stack->kind = kind;
     stack->label = label;
     list_init(&stack->link);
-    uint64_t slot = ((stack->base - arch_stack_window) % ARENA_BYTES) >> shift_of(arena_index);
-    __atomic_store_n(slot_entry(&arenas[arena_index], slot), stack, __ATOMIC_RELEASE);
+    struct stack **entry;
+    arena_of(stack, &entry);
+    __atomic_store_n(entry, stack, __ATOMIC_RELEASE);
     *out = stack;
     return 0;
 }
 
-static size_t deepest_ever;           /* of stacks that are unmapped by now */
+static uint64_t deepest_ever;         /* of stacks that are unmapped by now; atomic */
 
 void stack_unmap(struct stack *stack)
 {
-    deepest_ever = MAX(deepest_ever, stack_measure(stack));
+    uint64_t deepest = stack_measure(stack), seen = __atomic_load_n(&deepest_ever, __ATOMIC_RELAXED);
+    while (deepest > seen && !__atomic_compare_exchange_n(&deepest_ever, &seen, deepest, true,
+                                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+    slot_hide(stack);
     arch_stack_recycle((void *)stack->base, stack->top - stack->base);
     frames_free(stack->base, stack->top);
     slot_give(stack);
@@ -186,15 +208,20 @@ __attribute__((no_sanitize("address"))) size_t stack_measure(struct stack *stack
     return stack->deepest;
 }
 
+/* The lock keeps the stack mapped; a report goes without it, since its holder may be who died. */
 size_t stack_deepest(void)
 {
-    size_t deepest = deepest_ever;
+    bool report = this_cpu()->spin_depth > 0;
+    size_t deepest = __atomic_load_n(&deepest_ever, __ATOMIC_RELAXED);
     for (unsigned a = 0; a < ARENA_COUNT; a++)
         for (uint64_t slot = 0; slot < arenas[a].next_slot; slot++) {
+            bool irq = report ? false : spin_lock(&arenas[a].lock);
             struct stack **entry = slot_entry(&arenas[a], slot);
             struct stack *stack = entry ? *entry : NULL;
             if (stack && stack->kind <= STACK_PRIVATE)
                 deepest = MAX(deepest, stack_measure(stack));
+            if (!report)
+                spin_unlock(&arenas[a].lock, irq);
         }
     return deepest;
 }

@@ -21,7 +21,7 @@ enum stack_kind {
 struct stack {
     uintptr_t base, top;              /* both page-aligned; top is exclusive */
     enum stack_kind kind;
-    uint16_t pool_index;              /* extra stacks: which one */
+    uint32_t pool_index;              /* extra stacks: which one */
     bool free;                        /* extra stacks: owned by the pool; catches double returns */
     const char *label;                /* "home", "irq", … literal */
     struct thread *owner;             /* who runs or holds it; NULL when free */

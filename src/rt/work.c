@@ -22,9 +22,12 @@ bool work_queue(struct work *work)
         work->queued = true;
         list_push_back(&cpu->work, &work->link);
     }
-    spin_unlock(&cpu->work_lock, false);
-    if (cpu->worker)
+    /* Only out of its own wait: woken inside an execute() that sleeps, it would take that for its event. */
+    if (cpu->worker_waits) {
+        cpu->worker_waits = false;
         thread_wake(cpu->worker);
+    }
+    spin_unlock(&cpu->work_lock, false);
     arch_irq_restore(irq);
     return fresh;
 }
@@ -33,19 +36,20 @@ static void worker_run(void *argument)
 {
     struct cpu *cpu = argument;
     for (;;) {
-        thread_prepare_block();
         bool irq = spin_lock(&cpu->work_lock);
         struct list *link = list_pop_front(&cpu->work);
         struct work *work = link ? list_entry(link, struct work, link) : NULL;
-        if (work)
-            work->queued = false;
-        spin_unlock(&cpu->work_lock, irq);
         if (work) {
-            thread_cancel_block();
-            work->ops->execute(work);
+            work->queued = false;
         } else {
-            thread_block(UINT64_MAX);
+            thread_prepare_block();
+            cpu->worker_waits = true;
         }
+        spin_unlock(&cpu->work_lock, irq);
+        if (work)
+            work->ops->execute(work);
+        else
+            thread_block(UINT64_MAX);
     }
 }
 static const struct thread_def worker_def = {.name = "worker", .run = worker_run};

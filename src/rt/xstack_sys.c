@@ -34,7 +34,7 @@ static int add_stack(uint32_t cpu)
     int err = stack_map(params.stack_extra_size, STACK_EXTRA, "extra", &stack);
     if (err)
         return err;
-    stack->pool_index = (uint16_t)index;
+    stack->pool_index = index;
     xstack_pool.stacks[index] = stack;
     xstack_pool.total++;
     xstack_pool_give(stack);

@@ -21,14 +21,14 @@
 #include <support/rt.h>
 
 /* A test body runs as a thread of the runtime. */
-#define BLOCK_TEST(test)                                                                           \
-    static void test##_body(void *argument);                                                        \
-    static void test(void **state)                                                                  \
-    {                                                                                               \
-        static const struct thread_def def = {.name = #test, .run = test##_body};                   \
-        (void)state;                                                                                \
-        rt_run(&def, NULL);                                                                         \
-    }                                                                                               \
+#define BLOCK_TEST(test)                                                                          \
+    static void test##_body(void *argument);                                                      \
+    static void test(void **state)                                                                \
+    {                                                                                             \
+        static const struct thread_def def = {.name = #test, .run = test##_body};                 \
+        (void)state;                                                                              \
+        rt_run(&def, NULL);                                                                       \
+    }                                                                                             \
     static void test##_body(void *argument __attribute__((unused)))
 
 /* Another thread beside the test's. It must have ended before the test does. */

@@ -9,12 +9,15 @@
 #include <rt/stack.h>
 #include <vfs/vfs.h>
 
-const struct fs_type *const fs_types[] = {NULL};      /* the probes bring the rest of the kernel with them */
+/* The probes bring the rest of the kernel with them. */
+const struct fs_type *const fs_types[] = {NULL};
 
 BLOCK_TEST(test_registry)
 {
     struct faulty *f = faulty_create("reg0", MIB(1), false);
-    struct bdev twin = {.ops = f->bdev.ops, .name = "reg0", .dev = DEV_NUMBER(200, 0), .block_bytes = 512};
+    struct bdev twin = {
+        .ops = f->bdev.ops, .name = "reg0", .dev = DEV_NUMBER(200, 0), .block_bytes = 512
+    };
     struct bdev *bdev, *again;
 
     assert_int_equal(bdev_register(&twin), -EEXIST);
@@ -369,10 +372,12 @@ BLOCK_TEST(test_reserve)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_registry), cmocka_unit_test(test_checks), cmocka_unit_test(test_vectors),
-        cmocka_unit_test(test_accounting), cmocka_unit_test(test_batch_order),
-        cmocka_unit_test(test_shuffled), cmocka_unit_test(test_merge), cmocka_unit_test(test_refused), cmocka_unit_test(test_raw),
-        cmocka_unit_test(test_control), cmocka_unit_test(test_ram), cmocka_unit_test(test_reserve),
+        cmocka_unit_test(test_registry),    cmocka_unit_test(test_checks),
+        cmocka_unit_test(test_vectors),     cmocka_unit_test(test_accounting),
+        cmocka_unit_test(test_batch_order), cmocka_unit_test(test_shuffled),
+        cmocka_unit_test(test_merge),       cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_raw),         cmocka_unit_test(test_control),
+        cmocka_unit_test(test_ram),         cmocka_unit_test(test_reserve),
     };
     rt_boot(MIB(32), "stack.extra=4");
     host_virtual_time(true);

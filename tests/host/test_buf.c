@@ -9,7 +9,8 @@
 #include <block/buf_cache.h>
 #include <vfs/vfs.h>
 
-const struct fs_type *const fs_types[] = {NULL};      /* the probes bring the rest of the kernel with them */
+/* The probes bring the rest of the kernel with them. */
+const struct fs_type *const fs_types[] = {NULL};
 
 static struct buf *must_read(struct faulty *f, uint64_t block)
 {
@@ -323,10 +324,11 @@ BLOCK_TEST(test_floor)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_read), cmocka_unit_test(test_block_bytes), cmocka_unit_test(test_write),
-        cmocka_unit_test(test_sync), cmocka_unit_test(test_sync_fails),
-        cmocka_unit_test(test_sync_waits_for_others), cmocka_unit_test(test_stable),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_shrink), cmocka_unit_test(test_floor),
+        cmocka_unit_test(test_read),       cmocka_unit_test(test_block_bytes),
+        cmocka_unit_test(test_write),      cmocka_unit_test(test_sync),
+        cmocka_unit_test(test_sync_fails), cmocka_unit_test(test_sync_waits_for_others),
+        cmocka_unit_test(test_stable),     cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_shrink),     cmocka_unit_test(test_floor),
     };
     rt_boot(MIB(32), "stack.extra=4");
     host_virtual_time(true);

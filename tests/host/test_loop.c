@@ -346,9 +346,10 @@ int main(void)
 {
     static const struct thread_def def = {.name = "loops", .run = start_loops};
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_attach), cmocka_unit_test(test_status), cmocka_unit_test(test_configure),
-        cmocka_unit_test(test_control), cmocka_unit_test(test_onto_itself), cmocka_unit_test(test_deep),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_attach_file),
+        cmocka_unit_test(test_attach),      cmocka_unit_test(test_status),
+        cmocka_unit_test(test_configure),   cmocka_unit_test(test_control),
+        cmocka_unit_test(test_onto_itself), cmocka_unit_test(test_deep),
+        cmocka_unit_test(test_refused),     cmocka_unit_test(test_attach_file),
     };
     fixture_boot("stack.extra=8");
     rt_run(&def, NULL);

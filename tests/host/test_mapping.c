@@ -9,7 +9,8 @@
 #include <block/page_cache.h>
 #include <vfs/vfs.h>
 
-const struct fs_type *const fs_types[] = {NULL};      /* the probes bring the rest of the kernel with them */
+/* The probes bring the rest of the kernel with them. */
+const struct fs_type *const fs_types[] = {NULL};
 
 #define PAGES 1024u
 
@@ -19,7 +20,8 @@ struct tiny {
     unsigned read_calls, ahead_calls;
 };
 
-static int start(struct mapping *mapping, struct cpage *page, enum bio_op op, struct io_batch *batch)
+static int start(struct mapping *mapping, struct cpage *page, enum bio_op op,
+                 struct io_batch *batch)
 {
     struct tiny *tiny = container_of(mapping, struct tiny, mapping);
     struct bio *bio = bio_alloc(&tiny->f->bdev, op, page->index * 8);
@@ -118,7 +120,8 @@ BLOCK_TEST(test_read)
     assert_int_equal(mapping_read(&tiny->mapping, back, 0, 0, 300), 0);
     assert_int_equal(tiny->read_calls, 6);
     tiny->f->fail_read_at = 2;
-    assert_int_equal(mapping_read(&tiny->mapping, back, 3 * PAGE_BYTES, 20 * PAGE_BYTES, PAGES * PAGE_BYTES),
+    assert_int_equal(mapping_read(&tiny->mapping, back, 3 * PAGE_BYTES, 20 * PAGE_BYTES,
+                                  PAGES * PAGE_BYTES),
                      PAGE_BYTES);
     tiny->f->fail_reads = true;
     assert_int_equal(peek(tiny, 21), -EIO);
@@ -137,8 +140,9 @@ BLOCK_TEST(test_read_ahead)
     tiny->mapping.read_ahead = 8;
     tiny->f->shuffle = true;
     for (unsigned i = 0; i < 64; i++)
-        assert_int_equal(mapping_read(&tiny->mapping, back + i * PAGE_BYTES, PAGE_BYTES, i * PAGE_BYTES,
-                                      60 * PAGE_BYTES), i < 60 ? PAGE_BYTES : 0);
+        assert_int_equal(mapping_read(&tiny->mapping, back + i * PAGE_BYTES, PAGE_BYTES,
+                                      i * PAGE_BYTES, 60 * PAGE_BYTES),
+                         i < 60 ? PAGE_BYTES : 0);
     assert_memory_equal(back, tiny->f->data, 60 * PAGE_BYTES);
     assert_int_equal(tiny->f->reads, 8);      /* of eight pages, as neighbours */
     assert_int_equal(tiny->read_calls, 0);
@@ -512,11 +516,19 @@ BLOCK_TEST(test_reserve)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_read), cmocka_unit_test(test_read_ahead), cmocka_unit_test(test_readers),
-        cmocka_unit_test(test_write_back), cmocka_unit_test(test_bad_page), cmocka_unit_test(test_stable),
-        cmocka_unit_test(test_waits_for_others), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_truncate), cmocka_unit_test(test_truncate_waits),
-        cmocka_unit_test(test_discard), cmocka_unit_test(test_together), cmocka_unit_test(test_shrink),
+        cmocka_unit_test(test_read),
+        cmocka_unit_test(test_read_ahead),
+        cmocka_unit_test(test_readers),
+        cmocka_unit_test(test_write_back),
+        cmocka_unit_test(test_bad_page),
+        cmocka_unit_test(test_stable),
+        cmocka_unit_test(test_waits_for_others),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_truncate),
+        cmocka_unit_test(test_truncate_waits),
+        cmocka_unit_test(test_discard),
+        cmocka_unit_test(test_together),
+        cmocka_unit_test(test_shrink),
         cmocka_unit_test(test_reserve),
     };
     rt_boot(MIB(32), "stack.extra=4");

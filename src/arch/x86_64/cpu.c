@@ -22,7 +22,8 @@
 #define CR4_OSXSAVE (UINT64_C(1) << 18)
 #define EFER_SYSCALL UINT64_C(1)
 #define EFER_NO_EXECUTE (UINT64_C(1) << 11)
-#define FMASK_AC_DF_IF_TF UINT64_C(0x40700)
+/* NT too: iretq faults while it is set. */
+#define FMASK_AC_NT_DF_IF_TF UINT64_C(0x44700)
 
 #define GDT_CODE UINT64_C(0x00af9b000000ffff)
 #define GDT_DATA UINT64_C(0x00cf93000000ffff)
@@ -71,7 +72,7 @@ static void set_control_registers(void)
     /* Entry and return use the same two selectors: the app runs in ring 0. */
     wrmsr(MSR_STAR, (uint64_t)KERNEL_CS << 32);
     wrmsr(MSR_LSTAR, (uintptr_t)x86_syscall_entry);
-    wrmsr(MSR_FMASK, FMASK_AC_DF_IF_TF);
+    wrmsr(MSR_FMASK, FMASK_AC_NT_DF_IF_TF);
 }
 
 static void load_descriptor_tables(struct x86_cpu *x86)

@@ -25,8 +25,9 @@
 
 static void select_word(const struct pci_device *device, uint32_t offset)
 {
-    arch_out32(CONFIG_ADDRESS, CONFIG_ENABLE | (uint32_t)device->bus << 16 | (uint32_t)device->slot << 11 |
-                                   (uint32_t)device->function << 8 | (offset & 0xfc));
+    arch_out32(CONFIG_ADDRESS, CONFIG_ENABLE | (uint32_t)device->bus << 16 |
+                                   (uint32_t)device->slot << 11 | (uint32_t)device->function << 8 |
+                                   (offset & 0xfc));
 }
 
 uint32_t pci_read32(const struct pci_device *device, uint32_t offset)

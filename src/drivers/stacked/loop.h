@@ -14,7 +14,7 @@ int loop_start(void);
 
 /**
  * loop_attach_file() - give a free loop device the contents of @file.
- * @file: open for reading, and unless @read_only for writing; the loop takes a reference of its own.
+ * @file: open for reading, and unless @read_only for writing; the loop takes its own reference.
  * It is detached by loop_detach(), or when the last of those who open it has closed it (autoclear).
  * Errors: -EINVAL neither a regular file nor a block device; -ENOSPC all are taken; -ENOMEM.
  */

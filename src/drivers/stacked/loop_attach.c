@@ -172,7 +172,8 @@ int loop_bind(struct loop *loop, struct file *file, const struct loop_setup *set
     loop->flags = setup->flags;
     loop->name[0] = 0;
     loop->bdev.block_bytes = block_bytes;
-    loop->bdev.read_only = (file->flags & OPEN_ACCESS) == OPEN_READ || (setup->flags & LO_FLAGS_READ_ONLY);
+    loop->bdev.read_only =
+        (file->flags & OPEN_ACCESS) == OPEN_READ || (setup->flags & LO_FLAGS_READ_ONLY);
     if (loop->bdev.read_only)
         loop->flags |= LO_FLAGS_READ_ONLY;
     loop->bdev.level = level_above(file->inode);

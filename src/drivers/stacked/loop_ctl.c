@@ -151,14 +151,16 @@ static int control(struct loop *loop, struct file **file, unsigned command, uint
 static bool known(unsigned command)
 {
     return command == LOOP_SET_FD || command == LOOP_CLR_FD || command == LOOP_SET_STATUS64 ||
-           command == LOOP_GET_STATUS64 || (command >= LOOP_SET_CAPACITY && command <= LOOP_CONFIGURE);
+           command == LOOP_GET_STATUS64 ||
+           (command >= LOOP_SET_CAPACITY && command <= LOOP_CONFIGURE);
 }
 
 /*
  * Fetches the app's structure; for those that bind also the file, whose last reference must not go
  * with loop_lock held.
  */
-static int prepare(unsigned command, uint64_t argument, struct loop_config *room, struct file **file)
+static int prepare(unsigned command, uint64_t argument, struct loop_config *room,
+                   struct file **file)
 {
     int err = 0;
 
@@ -213,7 +215,8 @@ static int add(int index)
     return -ENOSPC;
 }
 
-static int control_ioctl(struct chardev *dev, struct file *file, unsigned command, uint64_t argument)
+static int control_ioctl(struct chardev *dev, struct file *file, unsigned command,
+                         uint64_t argument)
 {
     struct loop *loop;
     int result;
@@ -241,7 +244,9 @@ static int control_ioctl(struct chardev *dev, struct file *file, unsigned comman
 }
 
 static const struct chardev_ops control_ops = {.dev_ioctl = control_ioctl};
-static struct chardev control_dev = {.name = "loop-control", .dev = CONTROL_DEV, .ops = &control_ops};
+static struct chardev control_dev = { .name = "loop-control",
+                                      .dev = CONTROL_DEV,
+                                      .ops = &control_ops };
 
 int loop_control_start(void)
 {

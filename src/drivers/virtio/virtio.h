@@ -2,7 +2,9 @@
 /*
  * Virtio devices on PCI, modern interface only, and their split virtqueues.
  *
- *     virtio_find(&pci, &dev); virtio_negotiate(&dev, wanted, &got); virtqueue_start(&dev, 0, &vq, irq);
+ *     virtio_find(&pci, &dev);
+ *     virtio_negotiate(&dev, wanted, &got);
+ *     virtqueue_start(&dev, 0, &vq);
  *     virtio_ready(&dev);
  *
  * A virtqueue has no lock: its driver's guards it. Memory that a device reads or writes comes from
@@ -90,11 +92,11 @@ bool virtio_reset(struct virtio_device *dev);
 void virtio_failed(struct virtio_device *dev);
 
 uint32_t virtio_config32(struct virtio_device *dev, uint32_t offset);
-uint64_t virtio_config64(struct virtio_device *dev, uint32_t offset);   /* consistent: read until unchanged */
+uint64_t virtio_config64(struct virtio_device *dev, uint32_t offset);   /* read until unchanged */
 
 /* The caller has seen to it that free_count is enough. */
-void virtqueue_add(struct virtqueue *vq, struct virtq_chain *chain, const void *data, uint32_t bytes,
-                   bool device_writes);
+void virtqueue_add(struct virtqueue *vq, struct virtq_chain *chain, const void *data,
+                   uint32_t bytes, bool device_writes);
 void virtqueue_push(struct virtqueue *vq, const struct virtq_chain *chain, void *token);
 /* Tells the device about what was pushed, unless it asked not to be told. */
 void virtqueue_notify(struct virtqueue *vq);

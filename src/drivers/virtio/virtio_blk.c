@@ -50,7 +50,8 @@ static void start(struct vblk *vblk, struct bio *bio)
     slot->bio = bio;
     virtqueue_add(&vblk->queue, &chain, slot, offsetof(struct vblk_slot, status), false);
     for (uint32_t i = 0; i < bio->vec_count; i++)
-        virtqueue_add(&vblk->queue, &chain, bio->vecs[i].data, bio->vecs[i].bytes, bio->op == BIO_READ);
+        virtqueue_add(&vblk->queue, &chain, bio->vecs[i].data, bio->vecs[i].bytes,
+                      bio->op == BIO_READ);
     virtqueue_add(&vblk->queue, &chain, &slot->status, 1, true);
     virtqueue_push(&vblk->queue, &chain, slot);
 
@@ -156,8 +157,8 @@ static void give_up(struct vblk *vblk, struct list *finished)
 
     vblk->dead = true;
     bool quiet = virtio_reset(&vblk->virtio);
-    log_error("%s: no answer to a %s at sector %lu for %lu s: the disk is given up%s", vblk->bdev.name,
-              op_name(oldest->op), oldest->sector, TIMEOUT_NS / NS_PER_S,
+    log_error("%s: no answer to a %s at sector %lu for %lu s: the disk is given up%s",
+              vblk->bdev.name, op_name(oldest->op), oldest->sector, TIMEOUT_NS / NS_PER_S,
               quiet ? "" : " (and it does not reset)");
     list_splice_back(finished, &vblk->in_flight);
     list_splice_back(finished, &vblk->waiting);

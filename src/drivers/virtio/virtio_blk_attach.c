@@ -43,7 +43,8 @@ static int describe(struct vblk *vblk, uint64_t features)
     bdev->name[0] = 'v';
     bdev->name[1] = 'd';
     bdev->name[2] = (char)('a' + disk_count);
-    if (bdev->block_bytes < SECTOR_BYTES || bdev->block_bytes > PAGE_BYTES || !is_pow2(bdev->block_bytes))
+    if (bdev->block_bytes < SECTOR_BYTES || bdev->block_bytes > PAGE_BYTES ||
+        !is_pow2(bdev->block_bytes))
         return -EOPNOTSUPP;
     return 0;
 }
@@ -111,14 +112,15 @@ static void attach_one(const struct pci_device *pci)
     int err = vblk ? attach(vblk, pci, &what) : -ENOSPC;
 
     if (err) {
-        log_error("pci %02x:%02x.%x: virtio disk cannot be used: %s: %s", pci->bus, pci->slot, pci->function,
-                  what, errno_name(-err));
+        log_error("pci %02x:%02x.%x: virtio disk cannot be used: %s: %s", pci->bus, pci->slot,
+                  pci->function, what, errno_name(-err));
         return;
     }
     disk_count++;
     uint64_t kib = vblk->bdev.sector_count * SECTOR_BYTES >> 10;
     log_info("%s: %lu KiB, blocks of %u bytes%s%s", vblk->bdev.name, kib, vblk->bdev.block_bytes,
-             vblk->bdev.read_only ? ", read-only" : "", vblk->bdev.has_cache ? ", with a write cache" : "");
+             vblk->bdev.read_only ? ", read-only" : "",
+             vblk->bdev.has_cache ? ", with a write cache" : "");
 }
 
 int virtio_blk_init(void)

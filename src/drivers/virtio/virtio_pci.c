@@ -72,8 +72,8 @@ static void set64(volatile uint8_t *base, uint32_t offset, uint64_t value)
 }
 
 /* Maps what capability type @type describes; the first one that can be mapped counts. */
-static int map_part(struct virtio_device *dev, uint8_t type, uint32_t bytes_min, volatile uint8_t **out,
-                    uint32_t *bytes, uint32_t *cap_out)
+static int map_part(struct virtio_device *dev, uint8_t type, uint32_t bytes_min,
+                    volatile uint8_t **out, uint32_t *bytes, uint32_t *cap_out)
 {
     const struct pci_device *pci = &dev->pci;
     volatile void *registers;

@@ -11,8 +11,8 @@
 #define DESC_WRITE 2u
 #define USED_NO_NOTIFY 1u
 
-void virtqueue_add(struct virtqueue *vq, struct virtq_chain *chain, const void *data, uint32_t bytes,
-                   bool device_writes)
+void virtqueue_add(struct virtqueue *vq, struct virtq_chain *chain, const void *data,
+                   uint32_t bytes, bool device_writes)
 {
     ASSERT(vq->free_count, "room in the queue was checked before");
     uint16_t at = vq->free_head;

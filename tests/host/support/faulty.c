@@ -104,9 +104,13 @@ struct faulty *faulty_create(const char *name, uint64_t bytes, bool stacked)
 
     if (!f || !(f->data = calloc(1, bytes)))
         abort();
-    f->bdev = (struct bdev){.ops = stacked ? &stacked_ops : &direct_ops, .driver = f,
-                            .dev = DEV_NUMBER(240, minor++), .block_bytes = SECTOR_BYTES,
-                            .sector_count = bytes / SECTOR_BYTES, .level = stacked, .has_cache = true};
+    f->bdev = (struct bdev){ .ops = stacked ? &stacked_ops : &direct_ops,
+                             .driver = f,
+                             .dev = DEV_NUMBER(240, minor++),
+                             .block_bytes = SECTOR_BYTES,
+                             .sector_count = bytes / SECTOR_BYTES,
+                             .level = stacked,
+                             .has_cache = true };
     snprintf(f->bdev.name, sizeof(f->bdev.name), "%s", name);
     f->bad_sector = UINT64_MAX;
     f->error = -EIO;

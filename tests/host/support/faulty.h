@@ -7,7 +7,7 @@
  *     struct faulty *f = faulty_create("bad0", MIB(1), false);
  *     f->fail_write_at = 3;                     the third write from now fails with f->error (-EIO)
  *     f->hold = true; … faulty_release(f, 1);   the second oldest of those held
- *     f->shuffle = true;                        each completes a little later, from a timer, in random order
+ *     f->shuffle = true;                        each completes later, from a timer, in random order
  */
 #pragma once
 
