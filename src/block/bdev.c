@@ -169,17 +169,14 @@ int bdev_open_name(const char *name, struct bdev **out)
 
 void bdev_close(struct bdev *bdev)
 {
-    bool irq = spin_lock(&registry_lock);
-    bool last = bdev->openers == 1;
-    spin_unlock(&registry_lock, irq);
-
-    if (last && buf_dirty_count(bdev) && buf_sync(bdev))
+    /* Every close, not only the last: which one will be the last is not known before the lock. */
+    if (buf_dirty_count(bdev) && buf_sync(bdev))
         log_error("%s: closed with blocks that could not be written", bdev->name);
 
     mutex_lock(&transitions);
-    irq = spin_lock(&registry_lock);
+    bool irq = spin_lock(&registry_lock);
     ASSERT(bdev->openers, "a device is closed as often as it was opened");
-    last = --bdev->openers == 0;
+    bool last = --bdev->openers == 0;
     spin_unlock(&registry_lock, irq);
     if (last) {
         buf_cache_destroy(bdev);

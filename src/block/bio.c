@@ -13,7 +13,7 @@
 #include <rt/assert.h>
 #include <rt/heap.h>
 #include <rt/stack.h>
-#include <rt/xstack.h>
+#include <rt/thread.h>
 
 static struct bio *reserve_try(struct bio_reserve *reserve)
 {
@@ -191,10 +191,10 @@ void bio_complete(struct bio *bio, int error)
 
 uint64_t io_refusal_mark(void)
 {
-    return xstack_refusals();
+    return thread_current()->refusals;
 }
 
 bool io_refused_since(uint64_t mark)
 {
-    return xstack_refusals() != mark;
+    return thread_current()->refusals != mark;
 }

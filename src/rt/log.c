@@ -102,15 +102,18 @@ static void print_line(const struct log_line *line)
     write_line(text, sb.length + 1);
 }
 
+/* In a report the lock may be held by what died: then it is left alone. */
 static bool take_line(struct log_line *out, uint64_t *lost)
 {
-    bool irq = spin_lock(&ring_lock);
+    bool broken = spin_is_locked(&ring_lock) && this_cpu()->spin_depth;
+    bool irq = broken ? false : spin_lock(&ring_lock);
     bool any = ring_tail != ring_head;
     if (any)
         *out = ring[ring_tail++ % RING_LINES];
     *lost = lines_lost;
     lines_lost = 0;
-    spin_unlock(&ring_lock, irq);
+    if (!broken)
+        spin_unlock(&ring_lock, irq);
     return any;
 }
 

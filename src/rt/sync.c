@@ -67,14 +67,26 @@ unsigned waitq_wake(struct waitq *q, unsigned count)
     return woken;
 }
 
-/* Sleeps until woken; @irq is what spin_lock(&q->lock) returned, and the lock is held. */
+/*
+ * Sleeps until woken or too late; @irq is what spin_lock(&q->lock) returned, and the lock is held. A wake-up
+ * that was meant for something else (a timer that fired late on another CPU) is slept over.
+ */
 static bool sleep_locked(struct waitq *q, uint64_t deadline_ns, bool irq)
 {
     struct waiter w;
+    bool late = false;
     enter_locked(q, &w);
+    for (;;) {
+        spin_unlock(&q->lock, irq);
+        late = !thread_block(deadline_ns);
+        irq = spin_lock(&q->lock);
+        if (w.woken || late)
+            break;
+        thread_prepare_block();
+    }
+    if (!w.woken)
+        list_remove(&w.link);
     spin_unlock(&q->lock, irq);
-    thread_block(deadline_ns);
-    waitq_leave(q, &w);
     return w.woken;
 }
 

@@ -56,6 +56,7 @@ struct thread {
     struct stack *stack;              /* the one in use: home, or the innermost extra stack */
     struct list parked;               /* extra stacks kept for this thread: private ones, claims */
     uint32_t held, held_max;          /* extra stacks in use now, and the most at one time */
+    uint64_t refusals;                /* probes of this thread that found no stack */
     uint32_t preempt_off;             /* above 0: not pre-empted */
     struct thread_io io;
     uint64_t cpu_ns, started_ns;

@@ -127,6 +127,7 @@ uintptr_t xstack_take(uint64_t probe)
     struct stack *stack = take_any(thread);
     if (!stack) {
         add_relaxed(stats->refusals, 1);
+        thread->refusals++;
         return 0;
     }
     ASSERT(!stack->owner || stack->owner == thread, "a free extra stack has no owner");

@@ -41,15 +41,26 @@ static int add_stack(uint32_t cpu)
     return 0;
 }
 
-/* Takes one free stack out of the pool and frees it; -EBUSY when all are in use. */
-static int drop_stack(void)
+/* Takes @count free stacks out of the pool and frees them. -EBUSY: fewer are free, nothing has changed. */
+static int drop_stacks(uint64_t count)
 {
-    struct stack *stack = xstack_pool_take();
-    if (!stack)
-        return -EBUSY;
-    xstack_pool.stacks[stack->pool_index] = NULL;
-    xstack_pool.total--;
-    stack_unmap(stack);
+    struct list taken = LIST_INIT(taken);
+    struct list *link;
+    for (uint64_t i = 0; i < count; i++) {
+        struct stack *stack = xstack_pool_take();
+        if (!stack) {
+            while ((link = list_pop_front(&taken)))
+                xstack_pool_give(list_entry(link, struct stack, link));
+            return -EBUSY;
+        }
+        list_push_back(&taken, &stack->link);
+    }
+    while ((link = list_pop_front(&taken))) {
+        struct stack *stack = list_entry(link, struct stack, link);
+        xstack_pool.stacks[stack->pool_index] = NULL;
+        xstack_pool.total--;
+        stack_unmap(stack);
+    }
     return 0;
 }
 
@@ -63,12 +74,10 @@ static int resize_locked(uint32_t total)
         return -EBUSY;
     while (!err && xstack_pool.total < total)
         err = add_stack((uint32_t)(xstack_pool.total % cpu_count));
-    while (err == -ENOMEM && xstack_pool.total > before && drop_stack() == 0)
+    while (err == -ENOMEM && xstack_pool.total > before && drop_stacks(1) == 0)
         ;
-    while (!err && xstack_pool.total > total)
-        err = drop_stack();
-    while (err == -EBUSY && xstack_pool.total < before && add_stack(0) == 0)
-        ;
+    if (!err && xstack_pool.total > total)
+        err = drop_stacks(xstack_pool.total - total);
     return err;
 }
 

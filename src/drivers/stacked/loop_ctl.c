@@ -87,6 +87,8 @@ static int set_status(struct loop *loop, const struct loop_info64 *info)
 
     if (err)
         return err;
+    if (loop->bdev.claimed && (loop->offset != info->offset || loop->size_limit != info->size_limit))
+        return -EBUSY;
     loop->offset = info->offset;
     loop->size_limit = info->size_limit;
     loop->flags = (loop->flags & ~LO_FLAGS_AUTOCLEAR) | (info->flags & LO_FLAGS_AUTOCLEAR);

@@ -43,6 +43,8 @@ static int describe(struct vblk *vblk, uint64_t features)
     bdev->name[0] = 'v';
     bdev->name[1] = 'd';
     bdev->name[2] = (char)('a' + disk_count);
+    if (vblk->queue.size < 3)         /* header, one piece of data, status */
+        return -EOPNOTSUPP;
     if (bdev->block_bytes < SECTOR_BYTES || bdev->block_bytes > PAGE_BYTES ||
         !is_pow2(bdev->block_bytes))
         return -EOPNOTSUPP;
