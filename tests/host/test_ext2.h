@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the tests of ext2 share: a machine with the tree of vfs_start(), images mounted on /m, short forms of
- * calls, patterns. A test runs its steps as threads of the runtime and judges the image between them.
+ * What the tests of ext2 share: a machine with the tree of vfs_start(), images mounted on /m, short
+ * forms of calls, patterns. A test runs its steps as threads of the runtime and judges the image
+ * between them.
  */
 #pragma once
 
@@ -23,12 +24,13 @@
 #include <support/rt.h>
 #include <vfs/vfs.h>
 
-const struct fs_type *const fs_types[] = {&tmpfs_fs_type, &sysfs_fs_type, &devfs_fs_type, &ext2_fs_type, NULL};
+const struct fs_type *const fs_types[] = { &tmpfs_fs_type, &sysfs_fs_type, &devfs_fs_type,
+                                           &ext2_fs_type, NULL };
 
 /* A step is a function that runs in a thread; STEP() defines one, run() runs it and waits. */
-#define STEP(step)                                                                                  \
-    static void step##_body(void *argument);                                                        \
-    static const struct thread_def step = {.name = #step, .run = step##_body};                      \
+#define STEP(step)                                                                                 \
+    static void step##_body(void *argument);                                                       \
+    static const struct thread_def step = { .name = #step, .run = step##_body };                   \
     static void step##_body(void *argument __attribute__((unused)))
 
 static inline void run(const struct thread_def *def, void *argument) { rt_run(def, argument); }
@@ -45,12 +47,12 @@ static inline void machine_boot(const char *parameters)
     run(&start_step, NULL);
 }
 
-#define OK(call)                                                                                    \
-    do {                                                                                            \
-        long ok_ = (long)(call);                                                                    \
-        if (ok_ < 0)                                                                                \
-            print_error("%s:%d: %s: %s\n", __FILE__, __LINE__, #call, errno_name((int)ok_));        \
-        assert_true(ok_ >= 0);                                                                      \
+#define OK(call)                                                                                   \
+    do {                                                                                           \
+        long ok_ = (long)(call);                                                                   \
+        if (ok_ < 0)                                                                               \
+            print_error("%s:%d: %s: %s\n", __FILE__, __LINE__, #call, errno_name((int)ok_));       \
+        assert_true(ok_ >= 0);                                                                     \
     } while (0)
 
 static inline int mount_on(struct image *image, const char *where, unsigned flags)
@@ -60,7 +62,10 @@ static inline int mount_on(struct image *image, const char *where, unsigned flag
     return vfs_mount(source, where, "ext2", flags, "");
 }
 
-static inline int mount_image(struct image *image, unsigned flags) { return mount_on(image, "/m", flags); }
+static inline int mount_image(struct image *image, unsigned flags)
+{
+    return mount_on(image, "/m", flags);
+}
 
 static inline struct file *open_file(const char *name, unsigned flags)
 {
@@ -72,12 +77,16 @@ static inline struct file *open_file(const char *name, unsigned flags)
     return file;
 }
 
-static inline int make_dir(const char *name) { return vfs_create_node(NULL, name, MODE_DIR | 0755, 0); }
+static inline int make_dir(const char *name)
+{
+    return vfs_create_node(NULL, name, MODE_DIR | 0755, 0);
+}
 
 /* Byte @offset of the file that was made with @seed. */
 static inline uint8_t pattern_at(uint64_t seed, uint64_t offset)
 {
-    uint64_t x = (offset / 8 + 1) * UINT64_C(0x9e3779b97f4a7c15) + seed * UINT64_C(0xd1342543de82ef95);
+    uint64_t x =
+        (offset / 8 + 1) * UINT64_C(0x9e3779b97f4a7c15) + seed * UINT64_C(0xd1342543de82ef95);
     x ^= x >> 29;
     return (uint8_t)(x >> (offset % 8 * 7));
 }
@@ -121,7 +130,10 @@ static inline uint64_t random_next(uint64_t *state)
     x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
     return x ^ (x >> 31);
 }
-static inline uint64_t random_below(uint64_t *state, uint64_t limit) { return random_next(state) % limit; }
+static inline uint64_t random_below(uint64_t *state, uint64_t limit)
+{
+    return random_next(state) % limit;
+}
 
 static inline uint64_t env_number(const char *name, uint64_t otherwise)
 {
@@ -130,4 +142,4 @@ static inline uint64_t env_number(const char *name, uint64_t otherwise)
 }
 
 #define PLAIN "-O none,filetype,sparse_super,large_file"
-static const char *const block_sizes[] = {"1024", "2048", "4096"};
+static const char *const block_sizes[] = { "1024", "2048", "4096" };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * ext2 when requests fail and memory is out: a scenario of all kinds of changes is run once for every request it
- * makes, with that request failing; an operation either happens or leaves nothing behind, works when tried
- * again, nothing leaks, and e2fsck finds nothing.
+ * ext2 when requests fail and memory is out: a scenario of all kinds of changes is run once for
+ * every request it makes, with that request failing; an operation either happens or leaves nothing
+ * behind, works when tried again, nothing leaks, and e2fsck finds nothing.
  */
 #include "test_ext2.h"
 
@@ -66,26 +66,46 @@ static char long_target[301];
 static int operation(int number)
 {
     switch (number) {
-    case 0: return read_file("/m/old", 9, 300000);
-    case 1: return write_file("/m/new", 1, 0, 40000, false);
-    case 2: return make_dir("/m/made");
-    case 3: return write_file("/m/made/inside", 2, 0, 3000, true);
-    case 4: return vfs_rename(NULL, "/m/dir/e3", NULL, "/m/made/moved", false);
-    case 5: return vfs_link(NULL, "/m/hard", NULL, "/m/made/hard2", 0);
-    case 6: return vfs_symlink(NULL, long_target, "/m/slow");
-    case 7: return vfs_unlink(NULL, "/m/gone");
-    case 8: return vfs_truncate_path(NULL, "/m/old", 50000);
-    case 9: return sync_dir("/m/made");
-    case 10: return write_file("/m/old", 9, 300000, 1000, false);
-    case 11: return vfs_rename(NULL, "/m/dir/e4", NULL, "/m/dir/e5", false);
-    case 12: return vfs_create_node(NULL, "/m/node", MODE_FIFO | 0600, 0);
-    case 13: return make_dir("/m/made/sub");
-    case 14: return vfs_rename(NULL, "/m/made/sub", NULL, "/m/sub", false);
-    case 15: return vfs_rmdir(NULL, "/m/sub");
-    case 16: return write_file("/m/far", 3, 20000000, 5000, true);
-    case 17: return vfs_unlink(NULL, "/m/far");
-    case 18: return sync_dir("/m");
-    case 19: return write_file("/m/new", 1, 40000, 300000, true);
+    case 0:
+        return read_file("/m/old", 9, 300000);
+    case 1:
+        return write_file("/m/new", 1, 0, 40000, false);
+    case 2:
+        return make_dir("/m/made");
+    case 3:
+        return write_file("/m/made/inside", 2, 0, 3000, true);
+    case 4:
+        return vfs_rename(NULL, "/m/dir/e3", NULL, "/m/made/moved", false);
+    case 5:
+        return vfs_link(NULL, "/m/hard", NULL, "/m/made/hard2", 0);
+    case 6:
+        return vfs_symlink(NULL, long_target, "/m/slow");
+    case 7:
+        return vfs_unlink(NULL, "/m/gone");
+    case 8:
+        return vfs_truncate_path(NULL, "/m/old", 50000);
+    case 9:
+        return sync_dir("/m/made");
+    case 10:
+        return write_file("/m/old", 9, 300000, 1000, false);
+    case 11:
+        return vfs_rename(NULL, "/m/dir/e4", NULL, "/m/dir/e5", false);
+    case 12:
+        return vfs_create_node(NULL, "/m/node", MODE_FIFO | 0600, 0);
+    case 13:
+        return make_dir("/m/made/sub");
+    case 14:
+        return vfs_rename(NULL, "/m/made/sub", NULL, "/m/sub", false);
+    case 15:
+        return vfs_rmdir(NULL, "/m/sub");
+    case 16:
+        return write_file("/m/far", 3, 20000000, 5000, true);
+    case 17:
+        return vfs_unlink(NULL, "/m/far");
+    case 18:
+        return sync_dir("/m");
+    case 19:
+        return write_file("/m/new", 1, 40000, 300000, true);
     }
     abort();
 }
@@ -94,8 +114,19 @@ static int operation(int number)
 static bool is_done(int number, int err)
 {
     switch (number) {
-    case 2: case 5: case 6: case 12: case 13: return err == -EEXIST;
-    case 4: case 7: case 11: case 14: case 15: case 17: return err == -ENOENT;
+    case 2:
+    case 5:
+    case 6:
+    case 12:
+    case 13:
+        return err == -EEXIST;
+    case 4:
+    case 7:
+    case 11:
+    case 14:
+    case 15:
+    case 17:
+        return err == -ENOENT;
     }
     return false;
 }
@@ -226,8 +257,8 @@ static void every_failure(const char *options, uint64_t step)
     for (uint64_t k = 0; k < requests; k += 3 * step, runs++)
         run_with(k, UINT64_MAX, true);
     assert_true(heap_bytes_in_use() <= heap);
-    print_message("%s: %lu requests, %lu runs, %lu failures met\n", options, (unsigned long)requests,
-                  (unsigned long)runs, (unsigned long)failures_seen);
+    print_message("%s: %lu requests, %lu runs, %lu failures met\n", options,
+                  (unsigned long)requests, (unsigned long)runs, (unsigned long)failures_seen);
     assert_true(failures_seen > runs / 2);
     image_remove(&image);
 }
@@ -241,7 +272,7 @@ static void test_requests(void **state)
 
 /* ---- memory ---- */
 
-static void *hoard;                   /* a list of frames */
+static void *hoard; /* a list of frames */
 
 static void hoard_all_but(uint64_t left)
 {
@@ -281,7 +312,8 @@ STEP(scarce_step)
             continue;
         out_of_memory++;
         if (err != -ENOMEM && err != SHORT)
-            print_error("operation %d with %lu frames: %s\n", i, (unsigned long)frames_left, errno_name(err));
+            print_error("operation %d with %lu frames: %s\n", i, (unsigned long)frames_left,
+                        errno_name(err));
         assert_true(err == -ENOMEM || err == SHORT);
         err = operation(i);
         assert_true(!err || is_done(i, err));

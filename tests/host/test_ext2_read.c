@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* ext2, reading: trees that mke2fs -d wrote, read back byte by byte; features taken, and refused by name. */
+/* ext2, reading: trees that mke2fs -d wrote, read back byte by byte; features taken, and refused by
+ * name. */
 #include "test_ext2.h"
 
 #include <dirent.h>
@@ -29,11 +30,14 @@ static void host_file(const char *name, uint64_t seed, uint64_t offset, size_t b
 static void make_tree(void)
 {
     static const size_t sizes[] = {
-        0, 1, 1023, 1024, 4095, 4096, 4097, 12 * 1024, 12 * 1024 + 1, 48 * 1024, 270 * 1024, 1100000, 5000001,
+        0,         1,          1023,    1024,    4095, 4096, 4097, 12 * 1024, 12 * 1024 + 1,
+        48 * 1024, 270 * 1024, 1100000, 5000001,
     };
     char name[64];
     snprintf(tree, sizeof(tree), "%s/tree", image_dir());
-    assert_int_equal(image_shell(0, "mkdir -p %s/sub/deep/deeper %s/many %s/empty", tree, tree, tree), 0);
+    assert_int_equal(image_shell(0, "mkdir -p %s/sub/deep/deeper %s/many %s/empty", tree, tree,
+                                 tree),
+                     0);
     for (size_t i = 0; i < ARRAY_COUNT(sizes); i++) {
         sprintf(name, "size%zu", sizes[i]);
         host_file(name, i, 0, sizes[i]);
@@ -44,10 +48,12 @@ static void make_tree(void)
         sprintf(name, "many/entry-with-a-name-of-some-length-%d", i);
         host_file(name, 60, 0, i % 7 * 10);
     }
-    image_shell(0, "cd %s && ln -s sub/deep short && ln -s $(printf 'l%%.0s' $(seq 59)) l59 &&"
-                   " ln -s $(printf 'l%%.0s' $(seq 60)) l60 && ln -s $(printf 'l%%.0s' $(seq 900)) l900 &&"
-                   " ln size4097 sub/hard && touch -d @1234567890 size1 && chmod 751 size1",
-                tree);
+    image_shell(
+        0,
+        "cd %s && ln -s sub/deep short && ln -s $(printf 'l%%.0s' $(seq 59)) l59 &&"
+        " ln -s $(printf 'l%%.0s' $(seq 60)) l60 && ln -s $(printf 'l%%.0s' $(seq 900)) l900 &&"
+        " ln size4097 sub/hard && touch -d @1234567890 size1 && chmod 751 size1",
+        tree);
 }
 
 /* ---- comparing ---- */
@@ -87,11 +93,11 @@ static bool name_count_emit(struct dir_sink *sink, const char *name, size_t leng
         container_of(sink, struct name_count, sink)->count++;
     return true;
 }
-static const struct dir_sink_ops name_count_ops = {.emit = name_count_emit};
+static const struct dir_sink_ops name_count_ops = { .emit = name_count_emit };
 
 static void compare_dir(const char *host, const char *ours)
 {
-    struct name_count names = {.sink = {&name_count_ops}};
+    struct name_count names = { .sink = { &name_count_ops } };
     struct file *file = open_file(ours, OPEN_READ | OPEN_DIRECTORY);
     OK(vfs_readdir(file, &names.sink));
     file_put(file);
@@ -157,7 +163,9 @@ static void good(const char *options, bool index)
 {
     image_make(&image, "r", MIB(24), options, tree);
     if (index)
-        image_shell(0, "PATH=$PATH:/sbin:/usr/sbin e2fsck -fyD %s && debugfs -R 'stat many' %s | grep -q 'Flags: 0x1000'",
+        image_shell(0,
+                    "PATH=$PATH:/sbin:/usr/sbin e2fsck -fyD %s && debugfs -R 'stat many' %s | grep "
+                    "-q 'Flags: 0x1000'",
                     image.path, image.path);
     image_attach(&image);
     run(&compare_step, NULL);
@@ -182,7 +190,8 @@ static void test_features(void **state)
     (void)state;
     good("-b 1024 -O none -r 0", false);
     good("-b 1024 -O none", false);
-    good("-b 4096 -I 256 -O none,filetype,ext_attr,resize_inode,dir_index,sparse_super,large_file", false);
+    good("-b 4096 -I 256 -O none,filetype,ext_attr,resize_inode,dir_index,sparse_super,large_file",
+         false);
     good("-b 1024 -I 128 -O none,filetype,dir_index,sparse_super", true);
     good("-b 1024 -I 512 -O none,filetype,has_journal,sparse_super -J size=1", false);
 }
@@ -219,7 +228,8 @@ static void test_refusals(void **state)
 {
     (void)state;
     refused("-O extents", "\"extents\"");
-    refused("-O none,filetype,extents,64bit,flex_bg", "mke2fs -t ext2 -O none,filetype,sparse_super,large_file");
+    refused("-O none,filetype,extents,64bit,flex_bg",
+            "mke2fs -t ext2 -O none,filetype,sparse_super,large_file");
     refused("-O none,flex_bg", "\"flex_bg\"");
     refused("-O none,meta_bg", "\"meta_bg\"");
     refused("-O none,huge_file", "\"huge_file\"");
@@ -255,7 +265,8 @@ static void test_needs_recovery(void **state)
 {
     (void)state;
     image_make(&image, "j", MIB(16), "-O none,has_journal,filetype", NULL);
-    image_shell(0, "PATH=$PATH:/sbin:/usr/sbin debugfs -w -R 'feature needs_recovery' %s", image.path);
+    image_shell(0, "PATH=$PATH:/sbin:/usr/sbin debugfs -w -R 'feature needs_recovery' %s",
+                image.path);
     try_mount();
     assert_int_equal(mount_error, -EINVAL);
     assert_non_null(strstr(console, "\"needs_recovery\""));
@@ -265,8 +276,8 @@ static void test_needs_recovery(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_block_sizes),  cmocka_unit_test(test_features),
-        cmocka_unit_test(test_refusals),     cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_block_sizes),    cmocka_unit_test(test_features),
+        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_needs_recovery),
     };
     machine_boot("stack.extra=4");

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * ext2 in a file in ext2 in a file in ext2, through loop devices: threads write and fsync blocks in every level at
- * once; with stacks enough nothing fails, with too few some operations are refused and nothing that was
- * acknowledged is lost. Every level is clean afterwards, and has what was acknowledged.
+ * ext2 in a file in ext2 in a file in ext2, through loop devices: threads write and fsync blocks in
+ * every level at once; with stacks enough nothing fails, with too few some operations are refused
+ * and nothing that was acknowledged is lost. Every level is clean afterwards, and has what was
+ * acknowledged.
  */
 #include "test_ext2.h"
 
@@ -17,7 +18,8 @@
 static struct image image, taken;
 static struct bdev *loops[LEVELS];
 
-/* Of block i of the file of thread t in level l: the last acknowledged generation, and the last one issued. */
+/* Of block i of the file of thread t in level l: the last acknowledged generation, and the last one
+ * issued. */
 static uint32_t acknowledged[LEVELS][THREADS][BLOCKS], issued[LEVELS][THREADS][BLOCKS];
 static uint64_t done_operations, refused_operations;
 static bool thread_done[THREADS];
@@ -27,7 +29,10 @@ static uint64_t seed_of(int level, int thread, uint32_t generation)
     return ((uint64_t)level * 100 + (uint64_t)thread) * 100000 + generation;
 }
 
-static void file_name(char *out, int level, int thread) { sprintf(out, "/l%d/nest%d", level, thread); }
+static void file_name(char *out, int level, int thread)
+{
+    sprintf(out, "/l%d/nest%d", level, thread);
+}
 
 STEP(mount_all_step)
 {
@@ -75,7 +80,8 @@ STEP(make_files_step)
 }
 
 /* The generation a block holds, or -1: none that it may hold. */
-static int64_t generation_in(const uint8_t *data, int level, int thread, uint32_t low, uint32_t high)
+static int64_t generation_in(const uint8_t *data, int level, int thread, uint32_t low,
+                             uint32_t high)
 {
     for (uint32_t g = low; g <= high; g++) {
         bool same = true;
@@ -87,7 +93,10 @@ static int64_t generation_in(const uint8_t *data, int level, int thread, uint32_
     return -1;
 }
 
-static bool is_refusal(long err, uint64_t before) { return err == -EIO && xstack_refusals() > before; }
+static bool is_refusal(long err, uint64_t before)
+{
+    return err == -EIO && xstack_refusals() > before;
+}
 
 static void one_operation(int thread, uint64_t *random, uint8_t *data)
 {
@@ -102,7 +111,9 @@ static void one_operation(int thread, uint64_t *random, uint8_t *data)
         uint32_t generation = ++issued[level][thread][block];
         pattern_fill(data, FILE_BLOCK_BYTES, seed_of(level, thread, generation), 0);
         err = vfs_write(file, data, FILE_BLOCK_BYTES, block * FILE_BLOCK_BYTES);
-        err = err == FILE_BLOCK_BYTES ? vfs_sync(file, random_below(random, 2)) : err < 0 ? err : -EPROTO;
+        err = err == FILE_BLOCK_BYTES ? vfs_sync(file, random_below(random, 2))
+              : err < 0               ? err
+                                      : -EPROTO;
         if (!err)
             acknowledged[level][thread][block] = generation;
         file_put(file);
@@ -136,7 +147,7 @@ static void nest(void *argument)
     free(data);
     thread_done[thread] = true;
 }
-static const struct thread_def nest_def = {.name = "nest", .run = nest};
+static const struct thread_def nest_def = { .name = "nest", .run = nest };
 
 STEP(nest_step)
 {
@@ -161,7 +172,8 @@ STEP(verify_step)
             file_name(name, l, t);
             struct file *file = open_file(name, OPEN_READ);
             for (uint32_t b = 0; b < BLOCKS; b++) {
-                assert_int_equal(vfs_read(file, data, FILE_BLOCK_BYTES, b * FILE_BLOCK_BYTES), FILE_BLOCK_BYTES);
+                assert_int_equal(vfs_read(file, data, FILE_BLOCK_BYTES, b * FILE_BLOCK_BYTES),
+                                 FILE_BLOCK_BYTES);
                 assert_true(generation_in(data, l, t, acknowledged[l][t][b], issued[l][t][b]) >= 0);
             }
             file_put(file);
@@ -193,8 +205,8 @@ static void make_tower(const char *const *blocks)
     snprintf(folder, sizeof(folder), "%s/tower", image_dir());
     for (int l = LEVELS - 1; l >= 0; l--) {
         snprintf(options, sizeof(options), "-b %s %s", blocks[l % 3], PLAIN);
-        image_make(&image, l ? "inner" : "tower0", MIB(6) + MIB(4) * (uint64_t)(LEVELS - l), options,
-                   l == LEVELS - 1 ? NULL : folder);
+        image_make(&image, l ? "inner" : "tower0", MIB(6) + MIB(4) * (uint64_t)(LEVELS - l),
+                   options, l == LEVELS - 1 ? NULL : folder);
         image_shell(0, "mkdir -p %s && mv %s %s/next.img", folder, image.path, folder);
     }
     image_shell(0, "mv %s/next.img %s", folder, image.path);
@@ -222,22 +234,23 @@ STEP(loop_start_step) { OK(loop_start()); }
 
 static void test_tower(void **state)
 {
-    static const uint64_t stacks[] = {64, 12, 3, 0};
-    static const char *const mixed[] = {"4096", "1024", "2048"};
+    static const uint64_t stacks[] = { 64, 12, 3, 0 };
+    static const char *const mixed[] = { "4096", "1024", "2048" };
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(stacks); i++) {
         make_tower(i % 2 ? mixed : block_sizes);
         image_attach(&image);
         run_tower(stacks[i]);
         image_detach(&image);
-        assert_true(stacks[i] == 64 ? refused_operations == 0 : stacks[i] > 3 || refused_operations > 0);
+        assert_true(stacks[i] == 64 ? refused_operations == 0
+                                    : stacks[i] > 3 || refused_operations > 0);
         image_remove(&image);
     }
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_tower)};
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_tower) };
     operations_each = env_number("EXT2_TOWER_OPS", 150);
     machine_boot("stack.extra=64 stack.need=force log=error");
     run(&loop_start_step, NULL);

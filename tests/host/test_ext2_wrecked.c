@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * ext2 on wrecked images: superblock, descriptors, inodes, directories, indirect blocks and bitmaps are changed
- * at random, by seed, and everything is tried on what can still be mounted. Whatever comes back is an errno or
- * data; nothing hangs, nothing is reported by the sanitizers, and the mount can be ended.
- * EXT2_WRECK_SEED, EXT2_WRECK_COUNT.
+ * ext2 on wrecked images: superblock, descriptors, inodes, directories, indirect blocks and bitmaps
+ * are changed at random, by seed, and everything is tried on what can still be mounted. Whatever
+ * comes back is an errno or data; nothing hangs, nothing is reported by the sanitizers, and the
+ * mount can be ended. EXT2_WRECK_SEED, EXT2_WRECK_COUNT.
  */
 #include "test_ext2.h"
 
@@ -27,13 +27,18 @@ static uint64_t below(uint64_t limit) { return random_below(&random_state, limit
 #define PLACES_MAX 400
 static uint32_t dir_blocks[PLACES_MAX], dir_block_count;
 static uint32_t indirect_blocks[PLACES_MAX], indirect_count;
-static uint32_t inodes[PLACES_MAX], inode_count;       /* byte offsets */
+static uint32_t inodes[PLACES_MAX], inode_count; /* byte offsets */
 
-static const struct ext2_super_disk *super(void) { return (const void *)(pristine + EXT2_SUPER_OFFSET); }
+static const struct ext2_super_disk *super(void)
+{
+    return (const void *)(pristine + EXT2_SUPER_OFFSET);
+}
 
 static const struct ext2_group_disk *group(uint32_t index)
 {
-    return (const struct ext2_group_disk *)(pristine + (super()->first_data_block + 1) * block_bytes) + index;
+    return (const struct ext2_group_disk *)(pristine +
+                                            (super()->first_data_block + 1) * block_bytes) +
+           index;
 }
 
 static void note(uint32_t *places, uint32_t *count, uint32_t place)
@@ -55,7 +60,8 @@ static void note_inode(uint32_t offset)
     for (uint32_t i = EXT2_SINGLE; i <= EXT2_TRIPLE; i++)
         note(indirect_blocks, &indirect_count, inode->block[i]);
     if (inode->block[EXT2_DOUBLE])
-        note(indirect_blocks, &indirect_count, *(const uint32_t *)(pristine + inode->block[EXT2_DOUBLE] * block_bytes));
+        note(indirect_blocks, &indirect_count,
+             *(const uint32_t *)(pristine + inode->block[EXT2_DOUBLE] * block_bytes));
 }
 
 static void survey(void)
@@ -73,12 +79,18 @@ static void survey(void)
 
 static uint32_t odd_number(void)
 {
-    static const uint32_t numbers[] = {0, 1, 2, 3, 7, 8, 12, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff};
+    static const uint32_t numbers[] = { 0,          1,          2,         3,      7,
+                                        8,          12,         0x7fff,    0x8000, 0xffff,
+                                        0x7fffffff, 0x80000000, 0xffffffff };
     switch (below(4)) {
-    case 0: return numbers[below(ARRAY_COUNT(numbers))];
-    case 1: return (uint32_t)below(image_bytes / block_bytes + 3);
-    case 2: return (uint32_t)random_next(&random_state);
-    default: return 1u << below(32);
+    case 0:
+        return numbers[below(ARRAY_COUNT(numbers))];
+    case 1:
+        return (uint32_t)below(image_bytes / block_bytes + 3);
+    case 2:
+        return (uint32_t)random_next(&random_state);
+    default:
+        return 1u << below(32);
     }
 }
 
@@ -112,24 +124,31 @@ static void spoil_one(void)
     case 1:
         spoil((super()->first_data_block + 1) * block_bytes + g * 32, 20);
         break;
-    case 2: case 3: case 4:
+    case 2:
+    case 3:
+    case 4:
         spoil(inode, 128);
         break;
-    case 5: case 6:
+    case 5:
+    case 6:
         spoil_pointer(inode + 40 + below(EXT2_POINTERS) * 4);
         break;
-    case 7: case 8: case 9:
+    case 7:
+    case 8:
+    case 9:
         block = dir_blocks[below(dir_block_count)];
         spoil(block * block_bytes, below(2) ? 64 : block_bytes);
         break;
-    case 10: case 11:
+    case 10:
+    case 11:
         block = indirect_blocks[below(indirect_count)];
         for (uint64_t n = 1 + below(40); n; n--)
             spoil_pointer(block * block_bytes + below(below(2) ? 8 : block_bytes / 4) * 4);
         break;
     case 12:
         block = below(2) ? group(g)->block_bitmap : group(g)->inode_bitmap;
-        memset(wrecked + block * block_bytes + below(block_bytes - 40), below(2) ? 0 : 0xff, 1 + below(40));
+        memset(wrecked + block * block_bytes + below(block_bytes - 40), below(2) ? 0 : 0xff,
+               1 + below(40));
         break;
     case 13:
         spoil(below(image_bytes / 4), 4096);
@@ -142,8 +161,9 @@ static void spoil_one(void)
 static void expect_errno(long result, const char *what)
 {
     static const int known[] = {
-        EIO, EUCLEAN, ENOENT, ENOTDIR, EISDIR, EEXIST, ENOSPC, EINVAL, EROFS, ENOTEMPTY, EMLINK, EPERM, ELOOP, EFBIG,
-        ENAMETOOLONG, EBUSY, ENXIO, EACCES, EOPNOTSUPP, ENODEV, EXDEV,
+        EIO,          EUCLEAN, ENOENT,    ENOTDIR, EISDIR,     EEXIST, ENOSPC,
+        EINVAL,       EROFS,   ENOTEMPTY, EMLINK,  EPERM,      ELOOP,  EFBIG,
+        ENAMETOOLONG, EBUSY,   ENXIO,     EACCES,  EOPNOTSUPP, ENODEV, EXDEV,
     };
     for (size_t i = 0; i < ARRAY_COUNT(known) && result < 0; i++)
         if (result == -known[i])
@@ -166,8 +186,8 @@ struct visit_sink {
     uint32_t taken;
 };
 
-static bool visit_emit(struct dir_sink *sink, const char *name, size_t length, uint64_t number, uint32_t mode,
-                       uint64_t next_offset)
+static bool visit_emit(struct dir_sink *sink, const char *name, size_t length, uint64_t number,
+                       uint32_t mode, uint64_t next_offset)
 {
     struct visit_sink *v = container_of(sink, struct visit_sink, sink);
     (void)number, (void)mode, (void)next_offset;
@@ -175,10 +195,11 @@ static bool visit_emit(struct dir_sink *sink, const char *name, size_t length, u
         return false;
     if (name[0] == '.' || strlen(v->dir) + length + 2 > sizeof(visits[0].path))
         return true;
-    snprintf(visits[visit_count++].path, sizeof(visits[0].path), "%s/%.*s", v->dir, (int)length, name);
+    snprintf(visits[visit_count++].path, sizeof(visits[0].path), "%s/%.*s", v->dir, (int)length,
+             name);
     return true;
 }
-static const struct dir_sink_ops visit_sink_ops = {.emit = visit_emit};
+static const struct dir_sink_ops visit_sink_ops = { .emit = visit_emit };
 
 static uint8_t scratch[70000];
 
@@ -192,11 +213,12 @@ static void look_at(const char *path)
         return;
     uint64_t size = file->inode->size;
     if (mode_is_dir(file->inode->mode)) {
-        struct visit_sink v = {.sink = {&visit_sink_ops}, .dir = path};
+        struct visit_sink v = { .sink = { &visit_sink_ops }, .dir = path };
         expect_errno(vfs_readdir(file, &v.sink), "readdir");
     } else if (mode_is_file(file->inode->mode)) {
         expect_errno(vfs_read(file, scratch, sizeof(scratch), 0), "read");
-        expect_errno(vfs_read(file, scratch, sizeof(scratch), size > 60000 ? size - 60000 : 0), "read");
+        expect_errno(vfs_read(file, scratch, sizeof(scratch), size > 60000 ? size - 60000 : 0),
+                     "read");
         expect_errno(vfs_read(file, scratch, sizeof(scratch), size / 2), "read");
     }
     file_put(file);
@@ -208,7 +230,8 @@ static void change(const char *path)
     struct file *file;
     snprintf(other, sizeof(other), "%s-new", path);
     switch (below(9)) {
-    case 0: case 1:
+    case 0:
+    case 1:
         if (vfs_open(NULL, path, OPEN_READ_WRITE | OPEN_NONBLOCK, 0, &file))
             break;
         if (mode_is_file(file->inode->mode)) {
@@ -218,13 +241,28 @@ static void change(const char *path)
         }
         file_put(file);
         break;
-    case 2: expect_errno(vfs_unlink(NULL, path), "unlink"); break;
-    case 3: expect_errno(vfs_rmdir(NULL, path), "rmdir"); break;
-    case 4: expect_errno(vfs_truncate_path(NULL, path, below(400000)), "truncate"); break;
-    case 5: expect_errno(make_dir(other), "mkdir"); break;
-    case 6: expect_errno(vfs_rename(NULL, path, NULL, visits[below(visit_count)].path, false), "rename"); break;
-    case 7: expect_errno(vfs_link(NULL, path, NULL, other, 0), "link"); break;
-    case 8: expect_errno(vfs_create_node(NULL, other, MODE_FILE | 0600, 0), "create"); break;
+    case 2:
+        expect_errno(vfs_unlink(NULL, path), "unlink");
+        break;
+    case 3:
+        expect_errno(vfs_rmdir(NULL, path), "rmdir");
+        break;
+    case 4:
+        expect_errno(vfs_truncate_path(NULL, path, below(400000)), "truncate");
+        break;
+    case 5:
+        expect_errno(make_dir(other), "mkdir");
+        break;
+    case 6:
+        expect_errno(vfs_rename(NULL, path, NULL, visits[below(visit_count)].path, false),
+                     "rename");
+        break;
+    case 7:
+        expect_errno(vfs_link(NULL, path, NULL, other, 0), "link");
+        break;
+    case 8:
+        expect_errno(vfs_create_node(NULL, other, MODE_FILE | 0600, 0), "create");
+        break;
     }
 }
 
@@ -272,7 +310,8 @@ STEP(populate_step)
     OK(make_dir("/m/d1/e"));
     OK(make_dir("/m/d1/e/f"));
     OK(vfs_symlink(NULL, "middle", "/m/fast"));
-    OK(vfs_symlink(NULL, "a-target-that-does-not-fit-into-the-sixty-bytes-of-the-pointers", "/m/slow"));
+    OK(vfs_symlink(NULL, "a-target-that-does-not-fit-into-the-sixty-bytes-of-the-pointers",
+                   "/m/slow"));
     OK(vfs_unmount("/m", false));
 }
 
@@ -312,7 +351,8 @@ static void wreck_many(const char *options, uint64_t seed, uint64_t count)
         image_detach(&image);
     }
     host_console_capture(NULL, 0);
-    print_message("%s: %lu wrecks, %lu could be mounted\n", options, (unsigned long)count, (unsigned long)mounted);
+    print_message("%s: %lu wrecks, %lu could be mounted\n", options, (unsigned long)count,
+                  (unsigned long)mounted);
     free(pristine);
     free(wrecked);
     image_remove(&image);
@@ -324,12 +364,13 @@ static void test_wrecked(void **state)
     uint64_t seed = env_number("EXT2_WRECK_SEED", 1), count = env_number("EXT2_WRECK_COUNT", 200);
     wreck_many("-b 1024 -g 1024 " PLAIN, seed, count);
     wreck_many("-b 2048 -r 0 -O none", seed + 10000, count);
-    wreck_many("-b 4096 -O none,filetype,dir_index,ext_attr,resize_inode,sparse_super", seed + 20000, count);
+    wreck_many("-b 4096 -O none,filetype,dir_index,ext_attr,resize_inode,sparse_super",
+               seed + 20000, count);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_wrecked)};
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_wrecked) };
     machine_boot("stack.extra=4");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

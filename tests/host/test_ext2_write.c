@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* ext2, writing: every kind of change on images of every block size, then e2fsck, debugfs, and a remount. */
+/* ext2, writing: every kind of change on images of every block size, then e2fsck, debugfs, and a
+ * remount. */
 #include "test_ext2.h"
 
 static struct image image;
@@ -81,7 +82,8 @@ STEP(check_all_step)
 
 STEP(remove_all_step)
 {
-    static const char *const names[] = {"small", "sparse", "fast", "slow", "null", "fifo", "d/hard", "moved"};
+    static const char *const names[] = { "small", "sparse", "fast",   "slow",
+                                         "null",  "fifo",   "d/hard", "moved" };
     char name[40];
     assert_int_equal(vfs_rmdir(NULL, "/m/d"), -ENOTEMPTY);
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
@@ -114,7 +116,14 @@ static uint32_t block_now;
 static uint64_t border(int which)
 {
     uint64_t n = block_now / 4;
-    uint64_t blocks[] = {0, 11, 12, 12 + n - 1, 12 + n, 12 + n + n * n - 1, 12 + n + n * n, 12 + n + n * n + n * n * 2};
+    uint64_t blocks[] = { 0,
+                          11,
+                          12,
+                          12 + n - 1,
+                          12 + n,
+                          12 + n + n * n - 1,
+                          12 + n + n * n,
+                          12 + n + n * n + n * n * 2 };
     return blocks[which] * block_now;
 }
 #define BORDERS 8
@@ -144,7 +153,8 @@ STEP(borders_cut_step)
         assert_int_equal(file->inode->size, border(i) + 50);
         assert_true(file->inode->blocks <= blocks);
         if (i)
-            assert_true(has_pattern("/m/borders", 5, border(i - 1) + 100, MIN(2000ull, border(i) - border(i - 1) - 50)));
+            assert_true(has_pattern("/m/borders", 5, border(i - 1) + 100,
+                                    MIN(2000ull, border(i) - border(i - 1) - 50)));
     }
     OK(vfs_truncate(file, 0));
     assert_int_equal(file->inode->blocks, 0);
@@ -179,7 +189,8 @@ static bool is_zero(struct file *file, uint64_t offset, size_t bytes)
     return zero;
 }
 
-/* What was cut off must not come back when the file grows again, by truncation or by a write behind the end. */
+/* What was cut off must not come back when the file grows again, by truncation or by a write behind
+ * the end. */
 STEP(regrow_step)
 {
     OK(write_pattern("/m/regrow", 6, 0, 30000));
@@ -210,8 +221,10 @@ STEP(regrow_again_step)
 /* Bytes behind the end that some other writer left in the last block are not shown either. */
 static void spoil_tail(void)
 {
-    image_shell(0, "b=$(PATH=$PATH:/sbin:/usr/sbin debugfs -R 'bmap /regrow %d' %s 2>/dev/null) && test -n \"$b\" &&"
-                   " printf garbage | dd of=%s bs=1 seek=$((b * %u + 5001 %% %u)) conv=notrunc",
+    image_shell(0,
+                "b=$(PATH=$PATH:/sbin:/usr/sbin debugfs -R 'bmap /regrow %d' %s 2>/dev/null) && "
+                "test -n \"$b\" &&"
+                " printf garbage | dd of=%s bs=1 seek=$((b * %u + 5001 %% %u)) conv=notrunc",
                 (int)(5001 / block_now), image.path, image.path, block_now, block_now);
 }
 
@@ -419,8 +432,11 @@ STEP(orphan_step)
 STEP(attributes_step)
 {
     struct path path;
-    struct inode_attr attr = {.mask = SET_MODE | SET_UID | SET_GID | SET_MTIME,
-                              .mode = 04711, .uid = 70000, .gid = 80000, .mtime = {1000000007, 5}};
+    struct inode_attr attr = { .mask = SET_MODE | SET_UID | SET_GID | SET_MTIME,
+                               .mode = 04711,
+                               .uid = 70000,
+                               .gid = 80000,
+                               .mtime = { 1000000007, 5 } };
     OK(write_pattern("/m/a", 1, 0, 10));
     OK(path_walk(NULL, "/m/a", 0, &path));
     OK(vfs_setattr(&path, &attr));
@@ -460,7 +476,8 @@ static void test_odds(void **state)
     remount();
     run(&attributes_check_step, NULL);
     run(&unmount_step, NULL);
-    image_shell(0, "PATH=$PATH:/sbin:/usr/sbin debugfs -w -R 'set_inode_field /a flags 0x10' %s", image.path);
+    image_shell(0, "PATH=$PATH:/sbin:/usr/sbin debugfs -w -R 'set_inode_field /a flags 0x10' %s",
+                image.path);
     run(&mount_step, NULL);
     run(&immutable_step, NULL);
     finish();
@@ -475,8 +492,11 @@ static void test_xattr(void **state)
     make("1024", MIB(4), "-I 128 -O none,filetype,ext_attr");
     run(&attributes_step, NULL);
     run(&unmount_step, NULL);
-    image_shell(0, "PATH=$PATH:/sbin:/usr/sbin; debugfs -w -R 'ea_set /a user.color a-value-of-some-length' %s && "
-                   "e2fsck -fn %s", image.path, image.path);
+    image_shell(0,
+                "PATH=$PATH:/sbin:/usr/sbin; debugfs -w -R 'ea_set /a user.color "
+                "a-value-of-some-length' %s && "
+                "e2fsck -fn %s",
+                image.path, image.path);
     run(&mount_step, NULL);
     run(&attributes_check_step, NULL);
     remount();
@@ -487,8 +507,9 @@ static void test_xattr(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_everything), cmocka_unit_test(test_borders), cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_full),       cmocka_unit_test(test_many),    cmocka_unit_test(test_odds),
+        cmocka_unit_test(test_everything), cmocka_unit_test(test_borders),
+        cmocka_unit_test(test_sizes),      cmocka_unit_test(test_full),
+        cmocka_unit_test(test_many),       cmocka_unit_test(test_odds),
         cmocka_unit_test(test_xattr),
     };
     machine_boot("stack.extra=4");

@@ -2,13 +2,14 @@
 /*
  * Blocks: which are free.
  *
- * A claimed block is taken in the bitmap at once; until its owner is committed, the claim can be undone.
- * A freed block stays taken in the bitmap and is noted as pending; only when a full sync has written all
- * that referred to it (see sync.c) is it given back. So a bitmap may be written at any time, no block is
- * used again before the old reference is gone from the disk, and a crash can only leak blocks.
+ * A claimed block is taken in the bitmap at once; until its owner is committed, the claim can be
+ * undone. A freed block stays taken in the bitmap and is noted as pending; only when a full sync
+ * has written all that referred to it (see sync.c) is it given back. So a bitmap may be written at
+ * any time, no block is used again before the old reference is gone from the disk, and a crash can
+ * only leak blocks.
  *
- * A group's bitmap is read when it is first needed and stays pinned until unmount: 1/32768 of the device
- * at 4 KiB blocks. Free counts on the disk do not count what is pending.
+ * A group's bitmap is read when it is first needed and stays pinned until unmount: 1/32768 of the
+ * device at 4 KiB blocks. Free counts on the disk do not count what is pending.
  */
 #include <fs/ext2/ext2_fs.h>
 #include <lib/string.h>
@@ -45,7 +46,20 @@ static bool tables_taken(const struct ext2_fs *fs, uint32_t group, const void *m
     for (uint32_t i = 0; i < fs->table_blocks; i++)
         if (!test_bit(map, bit_of(fs, g->inode_table + i)))
             return false;
-    return test_bit(map, bit_of(fs, g->block_bitmap_block)) && test_bit(map, bit_of(fs, g->inode_bitmap_block));
+    return test_bit(map, bit_of(fs, g->block_bitmap_block)) &&
+           test_bit(map, bit_of(fs, g->inode_bitmap_block));
+}
+
+/* After a power cut the descriptor may count otherwise than the bitmap, which is right. */
+static void recount(struct ext2_fs *fs, uint32_t group)
+{
+    struct ext2_group *g = &fs->groups[group];
+    uint32_t free = 0, end = ext2_group_blocks(fs, group);
+    for (uint32_t bit = 0; bit < end; bit++)
+        free += !test_bit(g->block_bitmap->data, bit);
+    g->counts_changed |= free != g->free_blocks;
+    fs->free_blocks += (uint64_t)free - g->free_blocks;
+    g->free_blocks = free;
 }
 
 /* alloc_lock held. */
@@ -63,6 +77,8 @@ static int load_bitmap(struct ext2_fs *fs, uint32_t group)
         return ext2_damaged(fs, 0, "block bitmap shows its group's tables as free, group", group);
     }
     g->block_bitmap = buf;
+    if (!fs->was_valid)
+        recount(fs, group);
     return 0;
 }
 
@@ -100,6 +116,8 @@ static int claim_in_group(struct ext2_fs *fs, uint32_t group, uint32_t from, uin
     if (!g->free_blocks)
         return -ENOSPC;
     int err = load_bitmap(fs, group);
+    if (err == -EUCLEAN || (!err && !g->free_blocks))
+        return -ENOSPC; /* there may be others */
     if (err)
         return err;
     uint32_t bit = find_free(g->block_bitmap->data, from, end);
@@ -152,7 +170,7 @@ int ext2_free_prepare(struct ext2_fs *fs, uint32_t block)
     mutex_lock(&fs->alloc_lock);
     int err = load_bitmap(fs, group_of(fs, block));
     if (err == -EUCLEAN)
-        err = 0;                      /* complained about; the commit will leak the block */
+        err = 0; /* complained about; the commit will leak the block */
     if (!err && !g->pending) {
         g->pending = heap_zalloc(fs->block_bytes);
         if (!g->pending)

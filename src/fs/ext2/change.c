@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * The gate, the pins and the dirty marks: how a change in memory is remembered until it is on the disk.
+ * The gate, the pins and the dirty marks: how a change in memory is remembered until it is on the
+ * disk.
  *
- * A block that a change modifies is not marked dirty in the device's cache at once, but pinned here by
- * number; a sync marks the pinned blocks dirty kind by kind, when it is their turn. So nothing can write
- * a block before its time.
+ * A block that a change modifies is not marked dirty in the device's cache at once, but pinned here
+ * by number; a sync marks the pinned blocks dirty kind by kind, when it is their turn. So nothing
+ * can write a block before its time.
  */
 #include <fs/ext2/ext2_fs.h>
 #include <rt/heap.h>
@@ -79,7 +80,7 @@ static struct list *bucket_of(struct ext2_fs *fs, uint64_t block)
 static struct ext2_pin *find_pin(struct ext2_fs *fs, uint64_t block)
 {
     struct ext2_pin *pin;
-    list_for_each(pin, bucket_of(fs, block), link)
+    list_for_each (pin, bucket_of(fs, block), link)
         if (pin->buf->block == block)
             return pin;
     return NULL;
@@ -91,14 +92,14 @@ static void drop_pin(struct ext2_pin *pin)
     heap_free(pin);
 }
 
-int ext2_pin(struct ext2_change *change, struct buf *buf, bool directory)
+int ext2_pin(struct ext2_change *change, struct buf *buf, enum ext2_pin_kind kind)
 {
     struct ext2_pin *pin = heap_alloc(sizeof(*pin));
     if (!pin)
         return -ENOMEM;
     buf_ref(buf);
     pin->buf = buf;
-    pin->directory = directory;
+    pin->kind = kind;
     list_push_back(&change->pins, &pin->link);
     return 0;
 }

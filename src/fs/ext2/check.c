@@ -1,38 +1,51 @@
 // SPDX-License-Identifier: MIT
 /*
- * Is it an ext2 filesystem, one that we write without harm, and does its geometry hold together? Nothing
- * behind this file trusts a number of the superblock or of a group descriptor that was not looked at here.
+ * Is it an ext2 filesystem, one that we write without harm, and does its geometry hold together?
+ * Nothing behind this file trusts a number of the superblock or of a group descriptor that was not
+ * looked at here.
  *
- * Understood: revisions 0 and 1; blocks of 1, 2 and 4 KiB; incompatible: filetype; read-only compatible:
- * sparse_super, large_file. Compatible features that may be ignored: dir_prealloc, imagic_inodes,
- * has_journal (when nothing is to be recovered), ext_attr, resize_inode, dir_index (a changed directory
- * loses its index flag). All others are refused by name; unknown read-only compatible ones do not matter
- * to a read-only mount.
+ * Understood: revisions 0 and 1; blocks of 1, 2 and 4 KiB; incompatible: filetype; read-only
+ * compatible: sparse_super, large_file. Compatible features that may be ignored: dir_prealloc,
+ * imagic_inodes, has_journal (when nothing is to be recovered), ext_attr, resize_inode, dir_index
+ * (a changed directory loses its index flag). All others are refused by name; unknown read-only
+ * compatible ones do not matter to a read-only mount.
  */
 #include <fs/ext2/ext2_fs.h>
 #include <rt/log.h>
 
 #define MKE2FS_LINE "mke2fs -t ext2 -O none,filetype,sparse_super,large_file"
-#define COMPAT_IGNORED                                                                              \
-    (EXT2_COMPAT_DIR_PREALLOC | EXT2_COMPAT_IMAGIC_INODES | EXT2_COMPAT_HAS_JOURNAL |                \
+#define COMPAT_IGNORED                                                                             \
+    (EXT2_COMPAT_DIR_PREALLOC | EXT2_COMPAT_IMAGIC_INODES | EXT2_COMPAT_HAS_JOURNAL |              \
      EXT2_COMPAT_EXT_ATTR | EXT2_COMPAT_RESIZE_INODE | EXT2_COMPAT_DIR_INDEX)
 #define RO_COMPAT_KNOWN (EXT2_RO_COMPAT_SPARSE_SUPER | EXT2_RO_COMPAT_LARGE_FILE)
 
 /* Names as e2fsprogs has them, by bit. */
 static const char *const compat_names[32] = {
-    [6] = "lazy_bg", [8] = "snapshot_bitmap", [9] = "sparse_super2", [10] = "fast_commit",
-    [11] = "stable_inodes", [12] = "orphan_file",
+    [6] = "lazy_bg",      [8] = "snapshot_bitmap", [9] = "sparse_super2",
+    [10] = "fast_commit", [11] = "stable_inodes",  [12] = "orphan_file",
 };
 static const char *const incompat_names[32] = {
-    [0] = "compression", [2] = "needs_recovery", [3] = "journal_dev", [4] = "meta_bg", [6] = "extents",
-    [7] = "64bit", [8] = "mmp", [9] = "flex_bg", [10] = "ea_inode", [12] = "dirdata",
-    [13] = "metadata_csum_seed", [14] = "large_dir", [15] = "inline_data", [16] = "encrypt",
+    [0] = "compression",
+    [2] = "needs_recovery",
+    [3] = "journal_dev",
+    [4] = "meta_bg",
+    [6] = "extents",
+    [7] = "64bit",
+    [8] = "mmp",
+    [9] = "flex_bg",
+    [10] = "ea_inode",
+    [12] = "dirdata",
+    [13] = "metadata_csum_seed",
+    [14] = "large_dir",
+    [15] = "inline_data",
+    [16] = "encrypt",
     [17] = "casefold",
 };
 static const char *const ro_compat_names[32] = {
-    [2] = "btree_dir", [3] = "huge_file", [4] = "uninit_bg", [5] = "dir_nlink", [6] = "extra_isize",
-    [7] = "snapshot", [8] = "quota", [9] = "bigalloc", [10] = "metadata_csum", [11] = "replica",
-    [12] = "read-only", [13] = "project", [14] = "shared_blocks", [15] = "verity", [16] = "orphan_present",
+    [2] = "btree_dir",      [3] = "huge_file", [4] = "uninit_bg",       [5] = "dir_nlink",
+    [6] = "extra_isize",    [7] = "snapshot",  [8] = "quota",           [9] = "bigalloc",
+    [10] = "metadata_csum", [11] = "replica",  [12] = "read-only",      [13] = "project",
+    [14] = "shared_blocks", [15] = "verity",   [16] = "orphan_present",
 };
 
 /* Says which feature it is that @unknown has and we do not; false if there is one. */
@@ -47,7 +60,8 @@ static bool features_known(const struct ext2_fs *fs, uint32_t unknown, const cha
         if (names[bit])
             console_printf("ext2: %s: refused: %s feature \"%s\"\n", fs->source, kind, names[bit]);
         else
-            console_printf("ext2: %s: refused: unknown %s feature, bit %u\n", fs->source, kind, bit);
+            console_printf("ext2: %s: refused: unknown %s feature, bit %u\n", fs->source, kind,
+                           bit);
     }
     console_printf("ext2: %s: `%s DEVICE` makes one that works\n", fs->source, MKE2FS_LINE);
     return false;
@@ -100,10 +114,11 @@ bool ext2_block_valid(const struct ext2_fs *fs, uint32_t block)
         return false;
     if (block == g->block_bitmap_block || block == g->inode_bitmap_block)
         return false;
-    return block - g->inode_table >= fs->table_blocks;      /* wraps below the table */
+    return block - g->inode_table >= fs->table_blocks; /* wraps below the table */
 }
 
-/* The largest size that the pointers and the 32-bit count of sectors, indirect blocks included, allow. */
+/* The largest size that the pointers and the 32-bit count of sectors, indirect blocks included,
+ * allow. */
 static uint64_t size_limit(const struct ext2_fs *fs)
 {
     uint64_t n = 1ull << fs->pointers_shift;
@@ -122,15 +137,18 @@ static int check_features(struct ext2_fs *fs, const struct ext2_super_disk *disk
         fs->incompat = disk->incompat;
         fs->ro_compat = disk->ro_compat;
     }
-    bool known = features_known(fs, fs->incompat & ~EXT2_INCOMPAT_FILETYPE, "incompatible", incompat_names);
+    bool known =
+        features_known(fs, fs->incompat & ~EXT2_INCOMPAT_FILETYPE, "incompatible", incompat_names);
     if (known)
         known = features_known(fs, fs->compat & ~COMPAT_IGNORED, "compatible", compat_names);
     if (known && !read_only)
-        known = features_known(fs, fs->ro_compat & ~RO_COMPAT_KNOWN, "read-only compatible", ro_compat_names);
+        known = features_known(fs, fs->ro_compat & ~RO_COMPAT_KNOWN, "read-only compatible",
+                               ro_compat_names);
     if (!known)
         return -EINVAL;
     if (disk->revision == 1 && disk->last_orphan && !read_only)
-        return wrong(fs, "a journal left deleted inodes behind, run e2fsck; first of them", disk->last_orphan);
+        return wrong(fs, "a journal left deleted inodes behind, run e2fsck; first of them",
+                     disk->last_orphan);
     fs->has_file_type = fs->incompat & EXT2_INCOMPAT_FILETYPE;
     return 0;
 }
@@ -177,8 +195,9 @@ static int check_blocks(struct ext2_fs *fs, const struct ext2_super_disk *disk)
     if (fs->blocks_count <= fs->first_data_block)
         return wrong(fs, "block count", fs->blocks_count);
     if (fs->blocks_count > fs->bdev->sector_count / fs->sectors_per_block) {
-        console_printf("ext2: %s: %u blocks of %u bytes, but the device has %lu: truncated?\n", fs->source,
-                       fs->blocks_count, fs->block_bytes, fs->bdev->sector_count / fs->sectors_per_block);
+        console_printf("ext2: %s: %u blocks of %u bytes, but the device has %lu: truncated?\n",
+                       fs->source, fs->blocks_count, fs->block_bytes,
+                       fs->bdev->sector_count / fs->sectors_per_block);
         return -EINVAL;
     }
     if (fs->blocks_per_group < 64 || fs->blocks_per_group > fs->block_bytes * 8)
@@ -236,7 +255,8 @@ int ext2_check_group(struct ext2_fs *fs, uint32_t index, const struct ext2_group
         disk->inode_bitmap - disk->inode_table < fs->table_blocks)
         return wrong(fs, "tables overlap in group", index);
     if (disk->free_blocks_count > ext2_group_blocks(fs, index) ||
-        disk->free_inodes_count > fs->inodes_per_group || disk->used_dirs_count > fs->inodes_per_group)
+        disk->free_inodes_count > fs->inodes_per_group ||
+        disk->used_dirs_count > fs->inodes_per_group)
         return wrong(fs, "impossible free counts in group", index);
     g->block_bitmap_block = disk->block_bitmap;
     g->inode_bitmap_block = disk->inode_bitmap;

@@ -2,8 +2,9 @@
 /*
  * Making files, directories, device nodes and symlinks.
  *
- * Everything that may fail comes first: a place for the name, an inode number, its block of the table, a block
- * for a directory's first records or a long symlink, the inode in memory. Then it is put together.
+ * Everything that may fail comes first: a place for the name, an inode number, its block of the
+ * table, a block for a directory's first records or a long symlink, the inode in memory. Then it is
+ * put together.
  */
 #include <fs/ext2/ext2_fs.h>
 #include <lib/string.h>
@@ -22,12 +23,13 @@ struct creation {
     uint32_t number;
     struct buf *table;
     uint32_t table_offset;
-    uint32_t content;                 /* block; 0: none is needed */
+    uint32_t content; /* block; 0: none is needed */
 };
 
 static bool needs_content(const struct creation *c)
 {
-    return mode_is_dir(c->mode) || (mode_is_symlink(c->mode) && c->target_length >= EXT2_FAST_SYMLINK_BYTES);
+    return mode_is_dir(c->mode) ||
+           (mode_is_symlink(c->mode) && c->target_length >= EXT2_FAST_SYMLINK_BYTES);
 }
 
 /* The first block of a directory is written at once, as every new directory block is (dir.c). */
@@ -44,7 +46,7 @@ static int fill_content(struct creation *c, struct buf *buf)
     }
     mutex_unlock(&buf->lock);
     if (!directory)
-        return ext2_pin(&c->change, buf, false);
+        return ext2_pin(&c->change, buf, EXT2_PIN_FRESH);
     int err = buf_write(buf);
     ext2_wrote(fs);
     return err;
@@ -57,7 +59,8 @@ static int prepare_content(struct creation *c)
     struct buf *buf;
     if (!needs_content(c))
         return 0;
-    int err = ext2_claim_block(fs, fs->first_data_block + group * fs->blocks_per_group, &c->content);
+    int err =
+        ext2_claim_block(fs, fs->first_data_block + group * fs->blocks_per_group, &c->content);
     if (err)
         return err;
     err = buf_get_zeroed(fs->bdev, c->content, &buf);
@@ -92,14 +95,14 @@ static int prepare(struct creation *c, size_t name_length, struct inode **out)
     int err = ext2_dir_room(c->dir, name_length, &c->slot, &c->grown);
     if (err)
         return err;
-    err = ext2_pin(&c->change, c->slot.buf, true);
+    err = ext2_pin(&c->change, c->slot.buf, EXT2_PIN_NAMES);
     if (!err)
         err = ext2_claim_inode(fs, c->dir, mode_is_dir(c->mode), &c->number);
     if (!err)
         err = ext2_table_read(fs, c->number, &c->table, &c->table_offset);
     if (!err && ext2_table_in_use(c->table, c->table_offset)) {
         err = ext2_damaged(fs, c->number, "inode bitmap shows an inode in use as free", 0);
-        c->number = 0;                /* stays claimed, so that the next attempt takes another */
+        c->number = 0; /* stays claimed, so that the next attempt takes another */
     }
     if (!err)
         err = prepare_content(c);
@@ -162,7 +165,7 @@ int ext2_create(struct inode *inode, const char *name, size_t length, uint32_t m
                 const char *target, struct inode **out)
 {
     struct ext2_fs *fs = ext2_of(inode);
-    struct creation c = {.dir = ext2_inode(inode), .mode = mode, .dev = dev, .target = target};
+    struct creation c = { .dir = ext2_inode(inode), .mode = mode, .dev = dev, .target = target };
     if (c.dir->flags & EXT2_FLAG_IMMUTABLE)
         return -EPERM;
     if (dev > UINT32_MAX)

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * Directories: blocks of records, searched from front to back. A record is checked when it is stepped on, so a
- * damaged one ends the search with -EUCLEAN and nothing behind it is believed. The caller holds the
- * directory's lock; changes are also inside the gate, with the block pinned by the caller.
+ * Directories: blocks of records, searched from front to back. A record is checked when it is
+ * stepped on, so a damaged one ends the search with -EUCLEAN and nothing behind it is believed. The
+ * caller holds the directory's lock; changes are also inside the gate, with the block pinned by the
+ * caller.
  *
- * An index of hashes (dir_index) is not kept up: a directory that is changed loses its index flag, and is then
- * an ordinary one whose index blocks look like records. e2fsck -D makes a new index.
+ * An index of hashes (dir_index) is not kept up: a directory that is changed loses its index flag,
+ * and is then an ordinary one whose index blocks look like records. e2fsck -D makes a new index.
  */
 #include <fs/ext2/ext2_fs.h>
 #include <lib/string.h>
@@ -16,7 +17,8 @@ static struct ext2_dirent_disk *at(const struct buf *buf, uint32_t offset)
 }
 
 /* The record at @offset, if it is one; else NULL, and the complaint is made. */
-static struct ext2_dirent_disk *record(struct ext2_inode *dir, const struct buf *buf, uint32_t offset)
+static struct ext2_dirent_disk *record(struct ext2_inode *dir, const struct buf *buf,
+                                       uint32_t offset)
 {
     struct ext2_fs *fs = ext2_of(&dir->inode);
     struct ext2_dirent_disk *r = at(buf, offset);
@@ -100,7 +102,8 @@ int ext2_dir_find(struct ext2_inode *dir, const char *name, size_t length, struc
 }
 
 /* 1: there is room at *@offset. */
-static int room_in_block(struct ext2_inode *dir, const struct buf *buf, uint32_t needed, uint32_t *offset)
+static int room_in_block(struct ext2_inode *dir, const struct buf *buf, uint32_t needed,
+                         uint32_t *offset)
 {
     uint32_t block_bytes = ext2_of(&dir->inode)->block_bytes;
     for (*offset = 0; *offset < block_bytes;) {
@@ -116,8 +119,8 @@ static int room_in_block(struct ext2_inode *dir, const struct buf *buf, uint32_t
 }
 
 /*
- * One block more, that holds an empty record. It is written at once: the inode that names it may reach the disk
- * before the names in it do (sync.c).
+ * One block more, that holds an empty record. It is written at once: the inode that names it may
+ * reach the disk before the names in it do (sync.c).
  */
 static int extend(struct ext2_inode *dir, struct ext2_slot *out)
 {
@@ -128,7 +131,8 @@ static int extend(struct ext2_inode *dir, struct ext2_slot *out)
     if (err)
         return err;
     if (!dir->growth.data[0])
-        err = ext2_damaged(fs, dir->inode.number, "a directory has blocks behind its size", dir->inode.size);
+        err = ext2_damaged(fs, dir->inode.number, "a directory has blocks behind its size",
+                           dir->inode.size);
     else
         err = buf_get_zeroed(fs->bdev, dir->growth.data[0], &out->buf);
     if (err) {
@@ -192,9 +196,9 @@ void ext2_dir_room_cancel(struct ext2_inode *dir, struct ext2_slot *slot, bool g
 static uint8_t file_type(const struct ext2_fs *fs, uint32_t mode)
 {
     static const uint8_t types[16] = {
-        [MODE_FILE >> 12] = EXT2_FT_FILE,     [MODE_DIR >> 12] = EXT2_FT_DIR,
-        [MODE_CHAR >> 12] = EXT2_FT_CHAR,     [MODE_BLOCK >> 12] = EXT2_FT_BLOCK,
-        [MODE_FIFO >> 12] = EXT2_FT_FIFO,     [MODE_SOCKET >> 12] = EXT2_FT_SOCKET,
+        [MODE_FILE >> 12] = EXT2_FT_FILE,       [MODE_DIR >> 12] = EXT2_FT_DIR,
+        [MODE_CHAR >> 12] = EXT2_FT_CHAR,       [MODE_BLOCK >> 12] = EXT2_FT_BLOCK,
+        [MODE_FIFO >> 12] = EXT2_FT_FIFO,       [MODE_SOCKET >> 12] = EXT2_FT_SOCKET,
         [MODE_SYMLINK >> 12] = EXT2_FT_SYMLINK,
     };
     return fs->has_file_type ? types[(mode & MODE_TYPE) >> 12] : 0;
@@ -207,8 +211,8 @@ static void changed(struct ext2_inode *dir)
     ext2_mark(dir, true);
 }
 
-void ext2_dir_insert(struct ext2_inode *dir, const struct ext2_slot *slot, const char *name, size_t length,
-                     uint32_t number, uint32_t mode)
+void ext2_dir_insert(struct ext2_inode *dir, const struct ext2_slot *slot, const char *name,
+                     size_t length, uint32_t number, uint32_t mode)
 {
     struct ext2_dirent_disk *r = at(slot->buf, slot->offset);
     mutex_lock(&slot->buf->lock);
@@ -245,7 +249,8 @@ void ext2_dir_remove(struct ext2_inode *dir, const struct ext2_slot *slot)
     changed(dir);
 }
 
-void ext2_dir_replace(struct ext2_inode *dir, const struct ext2_slot *slot, uint32_t number, uint32_t mode)
+void ext2_dir_replace(struct ext2_inode *dir, const struct ext2_slot *slot, uint32_t number,
+                      uint32_t mode)
 {
     struct ext2_dirent_disk *r = at(slot->buf, slot->offset);
     mutex_lock(&slot->buf->lock);
@@ -281,7 +286,9 @@ int ext2_dir_parent(struct ext2_inode *dir, struct ext2_slot *out)
     if (found > 0)
         return 0;
     buf_put(out->buf);
-    return found < 0 ? found : ext2_damaged(ext2_of(&dir->inode), dir->inode.number, "no .. in directory", 0);
+    return found < 0
+               ? found
+               : ext2_damaged(ext2_of(&dir->inode), dir->inode.number, "no .. in directory", 0);
 }
 
 int ext2_dir_check_parent(const struct ext2_inode *dir, struct ext2_inode *child)
@@ -296,8 +303,8 @@ int ext2_dir_check_parent(const struct ext2_inode *dir, struct ext2_inode *child
     }
     if (child->parent == dir->inode.number && &dir->inode != &child->inode)
         return 0;
-    return ext2_damaged(ext2_of(&dir->inode), dir->inode.number, "a directory has two parents, inode",
-                        child->inode.number);
+    return ext2_damaged(ext2_of(&dir->inode), dir->inode.number,
+                        "a directory has two parents, inode", child->inode.number);
 }
 
 /* 1: nothing but "." and ".." in this block. */
@@ -333,8 +340,9 @@ int ext2_dir_is_empty(struct ext2_inode *dir)
 static uint32_t mode_of_type(uint8_t type)
 {
     static const uint32_t modes[] = {
-        [EXT2_FT_FILE] = MODE_FILE,   [EXT2_FT_DIR] = MODE_DIR,       [EXT2_FT_CHAR] = MODE_CHAR,
-        [EXT2_FT_BLOCK] = MODE_BLOCK, [EXT2_FT_FIFO] = MODE_FIFO,     [EXT2_FT_SOCKET] = MODE_SOCKET,
+        [EXT2_FT_FILE] = MODE_FILE,       [EXT2_FT_DIR] = MODE_DIR,
+        [EXT2_FT_CHAR] = MODE_CHAR,       [EXT2_FT_BLOCK] = MODE_BLOCK,
+        [EXT2_FT_FIFO] = MODE_FIFO,       [EXT2_FT_SOCKET] = MODE_SOCKET,
         [EXT2_FT_SYMLINK] = MODE_SYMLINK,
     };
     return type < ARRAY_COUNT(modes) ? modes[type] : 0;
@@ -353,7 +361,8 @@ static int emit_block(struct ext2_inode *dir, const struct buf *buf, uint64_t ba
         uint32_t mode = mode_of_type(r->file_type);
         if (r->inode && offset >= within) {
             if (memchr(r->name, '/', r->name_bytes) || memchr(r->name, 0, r->name_bytes))
-                return ext2_damaged(ext2_of(&dir->inode), dir->inode.number, "impossible name, block", buf->block);
+                return ext2_damaged(ext2_of(&dir->inode), dir->inode.number,
+                                    "impossible name, block", buf->block);
             if (!sink->ops->emit(sink, r->name, r->name_bytes, r->inode, mode, base + next))
                 return 0;
         }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The end of an inode whose last name and last user are gone: its blocks are freed, its attribute block is let
- * go, and a note (struct ext2_dead) is left for the next full sync, which clears it on the disk and gives its
- * number back. Tried again by write-back when something fails; a full sync that looks for space does it too.
+ * The end of an inode whose last name and last user are gone: its blocks are freed, its attribute
+ * block is let go, and a note (struct ext2_dead) is left for the next full sync, which clears it on
+ * the disk and gives its number back. Tried again by write-back when something fails; a full sync
+ * that looks for space does it too.
  */
 #include <fs/ext2/ext2_fs.h>
 #include <rt/heap.h>
@@ -31,7 +32,7 @@ static int release_xattr(struct ext2_inode *ei)
     if (last)
         err = ext2_free_prepare(fs, block);
     else if (usable)
-        err = ext2_pin(&change, buf, false);
+        err = ext2_pin(&change, buf, EXT2_PIN_POINTERS);
     if (!err && usable && !last) {
         mutex_lock(&buf->lock);
         disk->refcount--;
@@ -54,7 +55,8 @@ static int release_xattr(struct ext2_inode *ei)
 static bool has_blocks(const struct ext2_inode *ei)
 {
     uint32_t type = ei->inode.mode & MODE_TYPE;
-    return type == MODE_FILE || type == MODE_DIR || (type == MODE_SYMLINK && !ext2_is_fast_symlink(ei));
+    return type == MODE_FILE || type == MODE_DIR ||
+           (type == MODE_SYMLINK && !ext2_is_fast_symlink(ei));
 }
 
 /* What contradicts itself too much to be deleted stays on the disk, without a name, for e2fsck. */

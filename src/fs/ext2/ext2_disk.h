@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MIT
 /*
- * The ext2 format on the disk: little-endian, which is what the CPU is too (asserted).
- * Sources: "The Second Extended File System: Internal Layout" (D. Poirier), chapters 3 and 4; the manual
+ * The ext2 format on the disk: little-endian, which is what the CPU is too (asserted). Sources:
+ * "The Second Extended File System: Internal Layout" (D. Poirier), chapters 3 and 4; the manual
  * page ext4(5) of e2fsprogs 1.47 for the features; debugfs output for whatever was in doubt.
  */
 #pragma once
 
 #include <lib/types.h>
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "structures are used as they lie on the disk");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "structures are used as they lie on the disk");
 
 #define EXT2_MAGIC 0xef53
 #define EXT2_SUPER_OFFSET 1024u
 #define EXT2_ROOT_INODE 2u
-#define EXT2_OLD_FIRST_INODE 11u      /* revision 0; revision 1 says it in first_inode */
+#define EXT2_OLD_FIRST_INODE 11u /* revision 0; revision 1 says it in first_inode */
 #define EXT2_OLD_INODE_BYTES 128u
 #define EXT2_LINKS_MAX 32000u
 #define EXT2_NAME_MAX 255u
@@ -76,15 +77,16 @@ _Static_assert(sizeof(struct ext2_group_disk) == 32, "ext2 format");
 #define EXT2_FLAG_INDEX 0x00001000u
 #define EXT2_FLAG_EXTENTS 0x00080000u
 #define EXT2_FLAG_INLINE_DATA 0x10000000u
-/* What a new inode takes over from its directory: secure delete, undelete, sync, no dump, no atime. */
+/* What a new inode takes over from its directory: secure delete, undelete, sync, no dump, no atime.
+ * */
 #define EXT2_FLAGS_INHERITED 0x000000cbu
 
-#define EXT2_DIRECT 12u               /* pointers to data; then single, double, triple indirect */
+#define EXT2_DIRECT 12u /* pointers to data; then single, double, triple indirect */
 #define EXT2_SINGLE 12u
 #define EXT2_DOUBLE 13u
 #define EXT2_TRIPLE 14u
 #define EXT2_POINTERS 15u
-#define EXT2_FAST_SYMLINK_BYTES 60u   /* a shorter target lies in the pointers */
+#define EXT2_FAST_SYMLINK_BYTES 60u /* a shorter target lies in the pointers */
 
 struct ext2_inode_disk {
     uint16_t mode, uid;
@@ -102,16 +104,22 @@ _Static_assert(offsetof(struct ext2_inode_disk, block) == 40, "ext2 format");
 _Static_assert(offsetof(struct ext2_inode_disk, uid_high) == 120, "ext2 format");
 
 struct ext2_dirent_disk {
-    uint32_t inode;                   /* 0: unused */
-    uint16_t record_bytes;            /* to the next record; a multiple of 4; never crosses a block */
+    uint32_t inode;        /* 0: unused */
+    uint16_t record_bytes; /* to the next record; a multiple of 4; never crosses a block */
     uint8_t name_bytes;
-    uint8_t file_type;                /* with the filetype feature; else the upper half of name_bytes, 0 */
+    uint8_t file_type; /* with the filetype feature; else the upper half of name_bytes, 0 */
     char name[];
 };
 _Static_assert(sizeof(struct ext2_dirent_disk) == 8, "ext2 format");
 
 enum ext2_file_type {
-    EXT2_FT_UNKNOWN, EXT2_FT_FILE, EXT2_FT_DIR, EXT2_FT_CHAR, EXT2_FT_BLOCK, EXT2_FT_FIFO, EXT2_FT_SOCKET,
+    EXT2_FT_UNKNOWN,
+    EXT2_FT_FILE,
+    EXT2_FT_DIR,
+    EXT2_FT_CHAR,
+    EXT2_FT_BLOCK,
+    EXT2_FT_FIFO,
+    EXT2_FT_SOCKET,
     EXT2_FT_SYMLINK,
 };
 

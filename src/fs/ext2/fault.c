@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Damage: what is said and remembered when the disk contradicts itself. The operation that met it fails with
- * -EUCLEAN; the filesystem goes on, unless its superblock asks for read-only on errors (tune2fs -e; "panic"
- * is taken as that too). The error flag in the superblock makes the next e2fsck look at everything.
+ * Damage: what is said and remembered when the disk contradicts itself. The operation that met it
+ * fails with -EUCLEAN; the filesystem goes on, unless its superblock asks for read-only on errors
+ * (tune2fs -e; "panic" is taken as that too). The error flag in the superblock makes the next
+ * e2fsck look at everything.
  */
 #include <fs/ext2/ext2_fs.h>
 #include <lib/string.h>
@@ -32,8 +33,8 @@ int ext2_damaged(struct ext2_fs *fs, uint64_t inode_number, const char *what, ui
     spin_unlock(&fs->list_lock, irq);
 
     if (say)
-        log_error("ext2: %s: inode %lu: %s (%lu); run e2fsck; %u more not shown", fs->source, inode_number,
-                  what, value, suppressed);
+        log_error("ext2: %s: inode %lu: %s (%lu); run e2fsck; %u more not shown", fs->source,
+                  inode_number, what, value, suppressed);
     return -EUCLEAN;
 }
 

@@ -1,32 +1,29 @@
 // SPDX-License-Identifier: MIT
 /*
- * Contents of regular files, through the page cache. What lies between a page and the disk is here too; these
- * functions run once a level in a tower of loop devices, so they are few and small.
+ * Contents of regular files, through the page cache. What lies between a page and the disk is here
+ * too; these functions run once a level in a tower of loop devices, so they are few and small.
  *
- * Bytes of a page behind the file's end mean nothing and may be anything, in memory and on the disk. Whoever
- * moves the end over them makes them zero first.
+ * Bytes of a page behind the file's end mean nothing and may be anything, in memory and on the
+ * disk. Whoever moves the end over them makes them zero first.
  */
-#include <arch/arch.h>
 #include <fs/ext2/ext2_fs.h>
 #include <lib/string.h>
 #include <vfs/write_back.h>
 
-static uint32_t page_blocks(const struct ext2_fs *fs)
-{
-    return PAGE_BYTES >> fs->block_shift;
-}
+static uint32_t page_blocks(const struct ext2_fs *fs) { return PAGE_BYTES >> fs->block_shift; }
 
 /*
- * Starts I/O on the blocks of @page that exist, neighbours in one bio. Each bio is submitted before the next
- * is asked for (see bio_alloc).
+ * Starts I/O on the blocks of @page that exist, neighbours in one bio. Each bio is submitted before
+ * the next is asked for (see bio_alloc).
  */
-static int start_page(struct ext2_inode *ei, struct cpage *page, enum bio_op op, struct io_batch *batch)
+static int start_page(struct ext2_inode *ei, struct cpage *page, enum bio_op op,
+                      struct io_batch *batch)
 {
     struct ext2_fs *fs = ext2_of(&ei->inode);
     uint32_t count = page_blocks(fs), blocks[EXT2_PAGE_BLOCKS_MAX];
     int err = ext2_bmap(ei, page->index * count, count, blocks);
     if (err == -EUCLEAN && op == BIO_WRITE)
-        err = 0;                      /* damaged pointers lead nowhere: trying again would not help */
+        err = 0; /* damaged pointers lead nowhere: trying again would not help */
     for (uint32_t i = 0, run; i < count && !err; i += run) {
         for (run = 1; i + run < count && blocks[i] && blocks[i + run] == blocks[i] + run;)
             run++;
@@ -83,7 +80,8 @@ static void zero_behind(struct cpage *page, uint64_t size)
     memset((uint8_t *)page->data + kept, 0, PAGE_BYTES - kept);
 }
 
-/* The part of the last page behind the file's end will be inside the file: it reaches the disk as zeroes. */
+/* The part of the last page behind the file's end will be inside the file: it reaches the disk as
+ * zeroes. */
 static int zero_tail(struct ext2_inode *ei)
 {
     struct cpage *page;
@@ -130,7 +128,8 @@ static uint64_t size_limit(const struct ext2_fs *fs)
 }
 
 /* @page is locked, stable and, if only a part of it is written, complete. */
-static int fill_page(struct ext2_inode *ei, struct cpage *page, const void *src, uint32_t within, uint32_t bytes)
+static int fill_page(struct ext2_inode *ei, struct cpage *page, const void *src, uint32_t within,
+                     uint32_t bytes)
 {
     struct ext2_fs *fs = ext2_of(&ei->inode);
     uint32_t first = within >> fs->block_shift, last = (within + bytes - 1) >> fs->block_shift;

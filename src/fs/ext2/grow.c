@@ -2,10 +2,10 @@
 /*
  * Extending a file's map: claims data blocks and the indirect blocks that lead to them.
  *
- * New indirect blocks are filled while nothing refers to them; prepare leaves one pointer to hang their
- * chain in, and the data pointers of a leaf that exists, to be stored by the commit. The caller holds the
- * inode's lock and is inside the gate, so that no other change of this map is under way: prepare only
- * reads, and only the commit needs map_lock.
+ * New indirect blocks are filled while nothing refers to them; prepare leaves one pointer to hang
+ * their chain in, and the data pointers of a leaf that exists, to be stored by the commit. The
+ * caller holds the inode's lock and is inside the gate, so that no other change of this map is
+ * under way: prepare only reads, and only the commit needs map_lock.
  */
 #include <fs/ext2/ext2_fs.h>
 
@@ -13,7 +13,8 @@ static int claim(struct ext2_inode *ei, uint32_t *out)
 {
     struct ext2_fs *fs = ext2_of(&ei->inode);
     struct ext2_growth *gr = &ei->growth;
-    ASSERT(gr->claim_count < EXT2_CLAIMS_MAX, "one growth is at most a page and its indirect blocks");
+    ASSERT(gr->claim_count < EXT2_CLAIMS_MAX,
+           "one growth is at most a page and its indirect blocks");
     /* The map's count of sectors has 32 bits. */
     if (ei->inode.blocks + (gr->claim_count + 1ull) * fs->sectors_per_block > UINT32_MAX)
         return -EFBIG;
@@ -49,7 +50,7 @@ static int new_chain(struct ext2_inode *ei, unsigned level, unsigned depth, cons
             gr->parent_value = block;
         }
         gr->leaf = buf;
-        err = ext2_pin(&gr->change, buf, false);
+        err = ext2_pin(&gr->change, buf, EXT2_PIN_FRESH);
         if (err)
             return err;
     }
@@ -139,9 +140,9 @@ int ext2_grow_prepare(struct ext2_inode *ei, uint64_t first, uint32_t count)
     if (!err)
         err = claim_data(ei);
     if (!err && gr->missing && gr->leaf)
-        err = ext2_pin(&gr->change, gr->leaf, false);
+        err = ext2_pin(&gr->change, gr->leaf, EXT2_PIN_POINTERS);
     if (!err && gr->parent_value && gr->parent)
-        err = ext2_pin(&gr->change, gr->parent, false);
+        err = ext2_pin(&gr->change, gr->parent, EXT2_PIN_POINTERS);
     if (err)
         ext2_grow_cancel(ei);
     return err;

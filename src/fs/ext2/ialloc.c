@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * Inode numbers: which are free. As with blocks (alloc.c), a claim takes the bit at once and can be undone,
- * and the number of a deleted inode is free again only after a full sync (ext2_dead in sync.c).
+ * Inode numbers: which are free. As with blocks (alloc.c), a claim takes the bit at once and can be
+ * undone, and the number of a deleted inode is free again only after a full sync (ext2_dead in
+ * sync.c).
  *
- * Where: a directory goes to the group with most free blocks among those with their share of free inodes, so
- * that trees spread; everything else next to its directory.
+ * Where: a directory goes to the group with most free blocks among those with their share of free
+ * inodes, so that trees spread; everything else next to its directory.
  */
 #include <fs/ext2/ext2_fs.h>
 
@@ -17,6 +18,18 @@ static uint32_t first_free(const uint8_t *map, uint32_t end)
             return bit;
     }
     return end;
+}
+
+/* As in alloc.c. */
+static void recount(struct ext2_fs *fs, struct ext2_group *g)
+{
+    const uint8_t *map = g->inode_bitmap->data;
+    uint32_t free = 0;
+    for (uint32_t bit = 0; bit < fs->inodes_per_group; bit++)
+        free += !(map[bit / 8] & (1u << (bit % 8)));
+    g->counts_changed |= free != g->free_inodes;
+    fs->free_inodes += (uint64_t)free - g->free_inodes;
+    g->free_inodes = free;
 }
 
 /* alloc_lock held. */
@@ -35,6 +48,8 @@ static int load(struct ext2_fs *fs, uint32_t group)
         return ext2_damaged(fs, 0, "inode bitmap shows reserved inodes as free, group", group);
     }
     g->inode_bitmap = buf;
+    if (!fs->was_valid)
+        recount(fs, g);
     return 0;
 }
 
@@ -47,7 +62,8 @@ int ext2_load_inode_bitmap(struct ext2_fs *fs, uint32_t group)
 }
 
 /* alloc_lock held; the bitmap is loaded. */
-static void write_bit(struct ext2_fs *fs, struct ext2_group *g, uint32_t bit, bool set, bool directory)
+static void write_bit(struct ext2_fs *fs, struct ext2_group *g, uint32_t bit, bool set,
+                      bool directory)
 {
     struct buf *buf = g->inode_bitmap;
     uint8_t mask = (uint8_t)(1u << (bit % 8));
@@ -87,6 +103,8 @@ static int claim_in_group(struct ext2_fs *fs, uint32_t group, bool directory, ui
     if (!g->free_inodes)
         return -ENOSPC;
     int err = load(fs, group);
+    if (err == -EUCLEAN || (!err && !g->free_inodes))
+        return -ENOSPC;
     if (err)
         return err;
     uint32_t bit = first_free(g->inode_bitmap->data, fs->inodes_per_group);
@@ -102,7 +120,8 @@ static int claim_in_group(struct ext2_fs *fs, uint32_t group, bool directory, ui
     return 0;
 }
 
-int ext2_claim_inode(struct ext2_fs *fs, const struct ext2_inode *dir, bool directory, uint32_t *out)
+int ext2_claim_inode(struct ext2_fs *fs, const struct ext2_inode *dir, bool directory,
+                     uint32_t *out)
 {
     uint32_t group = (uint32_t)((dir->inode.number - 1) / fs->inodes_per_group);
     mutex_lock(&fs->alloc_lock);

@@ -2,9 +2,9 @@
 /*
  * The inode table: reading an inode, storing it, its end.
  *
- * A cached inode keeps its block of the table pinned, so that storing it cannot fail. The block's buffer gets
- * the inode's fields only when they may go to the disk: by a sync (sync.c). Fields that are not ours, such as
- * the part of large inodes behind the first 128 bytes, are left as they are.
+ * A cached inode keeps its block of the table pinned, so that storing it cannot fail. The block's
+ * buffer gets the inode's fields only when they may go to the disk: by a sync (sync.c). Fields that
+ * are not ours, such as the part of large inodes behind the first 128 bytes, are left as they are.
  */
 #include <fs/ext2/ext2_fs.h>
 #include <lib/string.h>
@@ -108,7 +108,8 @@ static const char *what_is_wrong(const struct ext2_fs *fs, const struct ext2_ino
     return "unknown file type";
 }
 
-/* Old encoding in the first pointer, else Linux's later one in the second; for us the latter is a number. */
+/* Old encoding in the first pointer, else Linux's later one in the second; for us the latter is a
+ * number. */
 static uint64_t device_number(const struct ext2_inode *ei)
 {
     return ei->block[0] ? ei->block[0] & 0xffff : ei->block[1];
@@ -125,9 +126,9 @@ static void take_fields(struct ext2_inode *ei, const struct ext2_inode_disk *dis
     if (mode_is_file(inode->mode))
         inode->size |= (uint64_t)disk->size_high << 32;
     inode->blocks = disk->blocks;
-    inode->atime = (struct fs_timestamp){(int32_t)disk->atime, 0};
-    inode->mtime = (struct fs_timestamp){(int32_t)disk->mtime, 0};
-    inode->ctime = (struct fs_timestamp){(int32_t)disk->ctime, 0};
+    inode->atime = (struct fs_timestamp){ (int32_t)disk->atime, 0 };
+    inode->mtime = (struct fs_timestamp){ (int32_t)disk->mtime, 0 };
+    inode->ctime = (struct fs_timestamp){ (int32_t)disk->ctime, 0 };
     ei->flags = disk->flags;
     ei->generation = disk->generation;
     ei->file_acl = disk->file_acl;
@@ -142,7 +143,8 @@ int ext2_inode_read(struct inode *inode)
     struct ext2_inode *ei = ext2_inode(inode);
     uint32_t number = (uint32_t)inode->number;
     if (inode->number > fs->inodes_count || (number != EXT2_ROOT_INODE && number < fs->first_inode))
-        return ext2_damaged(fs, inode->number, "no such inode can be named; highest", fs->inodes_count);
+        return ext2_damaged(fs, inode->number, "no such inode can be named; highest",
+                            fs->inodes_count);
     int err = ext2_table_read(fs, number, &ei->table, &ei->table_offset);
     if (err)
         return err;
@@ -206,7 +208,8 @@ void ext2_dead_store(struct ext2_fs *fs, const struct ext2_dead *dead)
 void ext2_touch(struct inode *inode, bool modified)
 {
     inode_touch(inode, modified);
-    inode->ctime.nanoseconds = 0;     /* the disk keeps seconds: the times are the same after a remount */
+    inode->ctime.nanoseconds =
+        0; /* the disk keeps seconds: the times are the same after a remount */
     inode->mtime.nanoseconds = 0;
 }
 

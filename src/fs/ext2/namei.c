@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Names: looking one up, making a hard link, removing one; and the tables of operations. Creating is in
- * create.c, renaming in rename.c. The vfs holds the locks of the directory and of the inode concerned, and
- * has found that the name exists, or does not.
+ * Names: looking one up, making a hard link, removing one; and the tables of operations. Creating
+ * is in create.c, renaming in rename.c. The vfs holds the locks of the directory and of the inode
+ * concerned, and has found that the name exists, or does not.
  */
 #include <fs/ext2/ext2_fs.h>
 #include <lib/string.h>
@@ -40,7 +40,7 @@ void ext2_drop_link(struct ext2_inode *victim)
 {
     struct inode *inode = &victim->inode;
     if (mode_is_dir(inode->mode))
-        inode->nlink = 0;             /* its own "." goes with it */
+        inode->nlink = 0; /* its own "." goes with it */
     else if (inode->nlink)
         inode->nlink--;
     ext2_touch(inode, false);
@@ -49,7 +49,8 @@ void ext2_drop_link(struct ext2_inode *victim)
         ext2_orphaned(victim);
 }
 
-static int link_inside(struct ext2_inode *dir, const char *name, size_t length, struct ext2_inode *target)
+static int link_inside(struct ext2_inode *dir, const char *name, size_t length,
+                       struct ext2_inode *target)
 {
     struct ext2_fs *fs = ext2_of(&dir->inode);
     struct ext2_change change;
@@ -59,7 +60,7 @@ static int link_inside(struct ext2_inode *dir, const char *name, size_t length, 
     if (err)
         return err;
     ext2_change_init(&change);
-    err = ext2_pin(&change, slot.buf, true);
+    err = ext2_pin(&change, slot.buf, EXT2_PIN_NAMES);
     if (err) {
         ext2_dir_room_cancel(dir, &slot, grown);
         return err;
@@ -78,7 +79,8 @@ static int link(struct inode *inode, const char *name, size_t length, struct ino
 {
     struct ext2_fs *fs = ext2_of(inode);
     struct ext2_inode *dir = ext2_inode(inode), *ei = ext2_inode(target);
-    if ((dir->flags & EXT2_FLAG_IMMUTABLE) || (ei->flags & (EXT2_FLAG_IMMUTABLE | EXT2_FLAG_APPEND)))
+    if ((dir->flags & EXT2_FLAG_IMMUTABLE) ||
+        (ei->flags & (EXT2_FLAG_IMMUTABLE | EXT2_FLAG_APPEND)))
         return -EPERM;
     if (target->nlink >= EXT2_LINKS_MAX)
         return -EMLINK;
@@ -96,8 +98,8 @@ static int link(struct inode *inode, const char *name, size_t length, struct ino
 }
 
 /* Finds the name and makes sure that it is @victim's. */
-static int find_victim(struct ext2_inode *dir, const char *name, size_t length, const struct inode *victim,
-                       struct ext2_slot *slot)
+static int find_victim(struct ext2_inode *dir, const char *name, size_t length,
+                       const struct inode *victim, struct ext2_slot *slot)
 {
     int err = ext2_dir_find(dir, name, length, slot);
     if (err)
@@ -105,7 +107,8 @@ static int find_victim(struct ext2_inode *dir, const char *name, size_t length, 
     if (slot->inode == victim->number)
         return 0;
     buf_put(slot->buf);
-    return ext2_damaged(ext2_of(victim), dir->inode.number, "a name changed under its lock", slot->inode);
+    return ext2_damaged(ext2_of(victim), dir->inode.number, "a name changed under its lock",
+                        slot->inode);
 }
 
 static int remove(struct inode *inode, const char *name, size_t length, struct inode *victim)
@@ -123,11 +126,11 @@ static int remove(struct inode *inode, const char *name, size_t length, struct i
     if (err)
         goto out_leave;
     ext2_change_init(&change);
-    err = ext2_pin(&change, slot.buf, true);
+    err = ext2_pin(&change, slot.buf, EXT2_PIN_NAMES);
     if (!err) {
         ext2_dir_remove(dir, &slot);
         if (mode_is_dir(victim->mode) && inode->nlink > 2)
-            inode->nlink--;           /* its ".." named us */
+            inode->nlink--; /* its ".." named us */
         ext2_drop_link(ext2_inode(victim));
         ext2_change_commit(fs, &change);
     }

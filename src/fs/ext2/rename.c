@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: MIT
 /*
- * Renaming. The new name is written before the old one is removed: if they lie in two blocks, the order is
- * noted (struct ext2_order) and kept by the sync. Two renames whose orders would contradict each other are
- * parted by a full sync. The vfs holds all locks and has made sure that no directory moves into itself.
+ * Renaming. The new name is written before the old one is removed, and a directory's ".." in
+ * between: when these lie in different blocks, the order is noted (struct ext2_order) and kept by
+ * the sync. Two renames whose orders would contradict each other are parted by a full sync. The vfs
+ * holds all locks and has made sure that no directory moves into itself.
  */
 #include <fs/ext2/ext2_fs.h>
 
 struct renaming {
     struct ext2_inode *old_dir, *new_dir, *moved, *replaced;
-    struct ext2_slot from;            /* the old name's record */
-    struct ext2_slot to;              /* the new name's: of @replaced, or with room */
-    struct ext2_slot parent;          /* ".." of a directory that gets another parent */
+    struct ext2_slot from;   /* the old name's record */
+    struct ext2_slot to;     /* the new name's: of @replaced, or with room */
+    struct ext2_slot parent; /* ".." of a directory that gets another parent */
     bool grown, reparented;
     struct ext2_change change;
 };
 
 /* -EAGAIN: only after a full sync. */
-static int note_order(struct ext2_fs *fs, uint64_t first, uint64_t later)
+static int note_order(struct ext2_fs *fs, uint64_t first, uint64_t later, uint32_t stage)
 {
     if (first == later)
         return 0;
@@ -28,7 +29,7 @@ static int note_order(struct ext2_fs *fs, uint64_t first, uint64_t later)
     if (fs->order_count == EXT2_ORDERS_MAX)
         err = -EAGAIN;
     if (!err)
-        fs->orders[fs->order_count++] = (struct ext2_order){first, later};
+        fs->orders[fs->order_count++] = (struct ext2_order){ first, later, stage };
     spin_unlock(&fs->list_lock, irq);
     return err;
 }
@@ -44,20 +45,22 @@ static int prepare_target(struct renaming *r, const char *name, size_t length)
     if (r->to.inode == r->replaced->inode.number)
         return 0;
     buf_put(r->to.buf);
-    return ext2_damaged(ext2_of(&r->moved->inode), r->new_dir->inode.number, "a name changed under its lock",
-                        r->to.inode);
+    return ext2_damaged(ext2_of(&r->moved->inode), r->new_dir->inode.number,
+                        "a name changed under its lock", r->to.inode);
 }
 
 static int pin_all(struct renaming *r)
 {
     struct ext2_fs *fs = ext2_of(&r->moved->inode);
-    int err = ext2_pin(&r->change, r->from.buf, true);
+    int err = ext2_pin(&r->change, r->from.buf, EXT2_PIN_NAMES);
     if (!err)
-        err = ext2_pin(&r->change, r->to.buf, true);
+        err = ext2_pin(&r->change, r->to.buf, EXT2_PIN_NAMES);
     if (!err && r->reparented)
-        err = ext2_pin(&r->change, r->parent.buf, true);
+        err = ext2_pin(&r->change, r->parent.buf, EXT2_PIN_NAMES);
     if (!err)
-        err = note_order(fs, r->to.buf->block, r->from.buf->block);
+        err = note_order(fs, r->to.buf->block, r->from.buf->block, EXT2_STAGE_OLD_NAMES);
+    if (!err && r->reparented)
+        err = note_order(fs, r->to.buf->block, r->parent.buf->block, EXT2_STAGE_PARENTS);
     if (err)
         ext2_change_cancel(&r->change);
     return err;
@@ -72,8 +75,8 @@ static void put_slots(struct renaming *r)
         buf_put(r->parent.buf);
 }
 
-static int prepare(struct renaming *r, const char *old_name, size_t old_length, const char *new_name,
-                   size_t new_length)
+static int prepare(struct renaming *r, const char *old_name, size_t old_length,
+                   const char *new_name, size_t new_length)
 {
     int err = ext2_dir_find(r->old_dir, old_name, old_length, &r->from);
     if (err)
@@ -108,14 +111,16 @@ out_from:
 static void commit(struct renaming *r, const char *new_name, size_t new_length)
 {
     struct ext2_fs *fs = ext2_of(&r->moved->inode);
-    struct inode *old_dir = &r->old_dir->inode, *new_dir = &r->new_dir->inode, *moved = &r->moved->inode;
+    struct inode *old_dir = &r->old_dir->inode, *new_dir = &r->new_dir->inode,
+                 *moved = &r->moved->inode;
     bool directory = mode_is_dir(moved->mode);
     if (r->replaced) {
         ext2_dir_replace(r->new_dir, &r->to, (uint32_t)moved->number, moved->mode);
         ext2_drop_link(r->replaced);
     } else {
         ext2_dir_room_commit(r->new_dir, &r->to, r->grown);
-        ext2_dir_insert(r->new_dir, &r->to, new_name, new_length, (uint32_t)moved->number, moved->mode);
+        ext2_dir_insert(r->new_dir, &r->to, new_name, new_length, (uint32_t)moved->number,
+                        moved->mode);
     }
     ext2_dir_remove(r->old_dir, &r->from);
     if (r->reparented) {
@@ -151,7 +156,8 @@ static int check(const struct renaming *r)
 }
 
 int ext2_rename(struct inode *old_dir, const char *old_name, size_t old_length, struct inode *moved,
-                struct inode *new_dir, const char *new_name, size_t new_length, struct inode *replaced)
+                struct inode *new_dir, const char *new_name, size_t new_length,
+                struct inode *replaced)
 {
     struct ext2_fs *fs = ext2_of(moved);
     struct renaming r = {

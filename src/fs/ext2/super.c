@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Mounting and unmounting. A mount for writing clears the superblock's valid flag, on the disk before anything
- * else changes; the unmount sets it again, if it was set before and nothing was found damaged.
+ * Mounting and unmounting. A mount for writing clears the superblock's valid flag, on the disk
+ * before anything else changes; the unmount sets it again, if it was set before and nothing was
+ * found damaged.
  */
-#include <arch/arch.h>
 #include <fs/ext2/ext2.h>
 #include <fs/ext2/ext2_fs.h>
 #include <lib/string.h>
@@ -46,7 +46,8 @@ static int read_super(struct ext2_fs *fs, uint32_t block_bytes)
     if (!err)
         err = buf_read(fs->bdev, EXT2_SUPER_OFFSET / block_bytes, &fs->super_buf);
     if (!err)
-        fs->disk = (struct ext2_super_disk *)((uint8_t *)fs->super_buf->data + EXT2_SUPER_OFFSET % block_bytes);
+        fs->disk = (struct ext2_super_disk *)((uint8_t *)fs->super_buf->data +
+                                              EXT2_SUPER_OFFSET % block_bytes);
     return err;
 }
 
@@ -105,7 +106,7 @@ static int read_root(struct ext2_fs *fs)
     return err;
 }
 
-#define SUPER_TRIES 3                 /* a passing failure should not cost the next mount an e2fsck */
+#define SUPER_TRIES 3 /* a passing failure should not cost the next mount an e2fsck */
 
 static int write_super(struct ext2_fs *fs)
 {
@@ -137,12 +138,13 @@ static int begin_writing(struct ext2_fs *fs)
     if (fs->super->read_only)
         return 0;
     if (!fs->was_valid)
-        console_printf("ext2: %s: was not unmounted cleanly, or has errors: e2fsck is due\n", fs->source);
+        console_printf("ext2: %s: was not unmounted cleanly, or has errors: e2fsck is due\n",
+                       fs->source);
     uint16_t state = fs->disk->state;
     set_state(fs, state & (uint16_t)~EXT2_STATE_VALID, true);
     int err = write_super(fs);
     if (err) {
-        set_state(fs, state, false);  /* it may have got through: put it right if that can be */
+        set_state(fs, state, false); /* it may have got through: put it right if that can be */
         write_super(fs);
         buf_forget(fs->bdev, fs->super_buf->block);
     }
@@ -186,18 +188,13 @@ static int statfs(struct super *super, struct fs_stat *out)
     return 0;
 }
 
-static int sync_super(struct super *super)
-{
-    return ext2_sync_fs(ext2_of_super(super));
-}
-
 static const struct super_ops ext2_super_ops = {
     .inode_alloc = ext2_inode_alloc,
     .inode_free = ext2_inode_free,
     .inode_read = ext2_inode_read,
     .evict = ext2_evict,
-    .sync_super = sync_super,
-    .write_some = sync_super,
+    .sync_super = ext2_sync_super,
+    .write_some = ext2_write_some,
     .put_super = put_super,
     .statfs = statfs,
 };
@@ -269,7 +266,7 @@ static int mount(struct super *super, const char *options)
     return err;
 }
 
-static const struct fs_type_ops ext2_type_ops = {.mount = mount};
+static const struct fs_type_ops ext2_type_ops = { .mount = mount };
 
 const struct fs_type ext2_fs_type = {
     .name = "ext2",

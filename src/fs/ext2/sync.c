@@ -2,38 +2,34 @@
 /*
  * To the disk, in a safe order.
  *
- * Changes are made in memory: in inodes, and in blocks that are pinned but not marked dirty (change.c). A full
- * sync closes the gate, so that it sees no change half done, and writes everything by kind:
+ * Changes are made in memory: in inodes, and in blocks that are pinned but not marked dirty
+ * (change.c). A full sync closes the gate, so that it sees no change half done, and writes everything
+ * by kind, with a flush of the device's cache after each kind that had anything to write:
  *
- *     1  data of files; deletions and truncations that were left over are finished
- *     2  bitmaps and counts with what was claimed; indirect blocks, symlinks          - flush
- *     3  inodes that have a name                                                       - flush
- *     4  directory blocks; of renames across two blocks the new name's, flush, then the old name's - flush
- *     5  inodes without a name: cleared                                                - flush
- *     6  what was freed is given back in the bitmaps; counts                           - flush
+ *     1  data of files; new indirect blocks and symlinks; bitmaps and counts with what was claimed;
+ *        deletions and truncations that were left over are finished
+ *     2  indirect blocks that were in use
+ *     3  inodes that have a name
+ *     4  directory blocks; of renames across blocks the new name's first, then a moved directory's
+ *        "..", then the old name's, each with a flush
+ *     5  inodes without a name: cleared
+ *     6  what was freed is given back in the bitmaps; counts
  *
- * So at any moment on the disk: a block is initialised before a pointer leads to it (1 before 2 before 3; a
- * new directory block was written, empty, when it was made); an inode is initialised before a name leads to it
- * (3 before 4); the new name of a rename is there before the old one goes (4); a deleted inode keeps its
- * contents until its name is gone (4 before 5), and a block or number is given away again only after all
- * that referred to it is gone (5 before 6). A power cut may leak blocks, leave a link count too high or an
- * inode without a name, which e2fsck puts right; the loss of a synced file, or one file's data in another,
- * it cannot leave. Between two kinds the device's cache is flushed if anything was written.
+ * So at any moment on the disk: a block is initialised before a pointer leads to it (1 before 2
+ * before 3; a new directory block was written, empty, when it was made); an inode is initialised
+ * before a name leads to it (3 before 4); the new name of a rename is there before the old one goes
+ * (4); a deleted inode keeps its contents until its name is gone (4 before 5), and a block or number
+ * is given away again only after all that referred to it is gone (5 before 6). A power cut may leak
+ * blocks, leave a link count wrong or an inode without a name, which e2fsck puts right; the loss of
+ * a synced file, or one file's data in another, it cannot leave.
  *
- * A failure ends the sync where it is: what was not written is still dirty or pinned, nothing was given back,
- * and the next sync begins anew. Nothing is recorded about it.
- *
- * fsync writes the file's data first. If nothing but contents and times has changed since a full sync, its
- * inode is stored and written alone, and one flush ends it; this needs no gate. Else, when blocks, the size,
- * links or names have changed, fsync is a full sync in the calling thread.
+ * A failure ends the sync where it is: what was not written is still dirty or pinned, nothing was
+ * given back, and the next sync begins anew. Nothing is recorded about it. fsync is in fsync.c.
  */
 #include <fs/ext2/ext2_fs.h>
 #include <rt/heap.h>
 
-void ext2_wrote(struct ext2_fs *fs)
-{
-    __atomic_fetch_add(&fs->write_seq, 1, __ATOMIC_SEQ_CST);
-}
+void ext2_wrote(struct ext2_fs *fs) { __atomic_fetch_add(&fs->write_seq, 1, __ATOMIC_SEQ_CST); }
 
 int ext2_flush(struct ext2_fs *fs)
 {
@@ -44,8 +40,9 @@ int ext2_flush(struct ext2_fs *fs)
     int err = bdev_flush(fs->bdev);
     if (err)
         return err;
-    while (flushed < target && !__atomic_compare_exchange_n(&fs->flushed_seq, &flushed, target, false,
-                                                            __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+    while (flushed < target &&
+           !__atomic_compare_exchange_n(&fs->flushed_seq, &flushed, target, false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_SEQ_CST))
         ;
     return 0;
 }
@@ -108,7 +105,7 @@ static struct ext2_inode *next_leftover(struct ext2_fs *fs)
 {
     struct ext2_inode *ei, *found = NULL;
     bool irq = spin_lock(&fs->list_lock);
-    list_for_each(ei, &fs->dirty, dirty_link) {
+    list_for_each (ei, &fs->dirty, dirty_link) {
         if (awaits_eviction(ei) || ei->trim_pending) {
             found = ei;
             break;
@@ -125,35 +122,35 @@ static int finish_leftovers(struct ext2_fs *fs)
     while (!err && (ei = next_leftover(fs))) {
         err = awaits_eviction(ei) ? ext2_evict_inside(ei) : ext2_trim_to_size(ei);
         if (err == -EUCLEAN) {
-            ei->trim_pending = false;          /* it never will be; e2fsck frees the rest */
+            ei->trim_pending = false; /* it never will be; e2fsck frees the rest */
             err = 0;
         }
     }
     return err;
 }
 
-/* ---- 2 and 4: pinned blocks ---- */
+/* ---- 1, 2 and 4: pinned blocks ---- */
 
-static bool is_later(const struct ext2_fs *fs, uint64_t block)
+/* When the directory block may be written; what no rename orders is like a new name. */
+static uint32_t stage_of(const struct ext2_fs *fs, uint64_t block)
 {
+    uint32_t stage = EXT2_STAGE_NEW_NAMES;
     for (uint32_t i = 0; i < fs->order_count; i++)
         if (fs->orders[i].later == block)
-            return true;
-    return false;
+            stage = MAX(stage, fs->orders[i].stage);
+    return stage;
 }
 
-enum pin_kind { PIN_POINTERS, PIN_NEW_NAMES, PIN_OLD_NAMES };
-
-/* Gate closed: no pin comes or goes. Marks those of @kind dirty; whether there were any. */
-static bool mark_pins(struct ext2_fs *fs, enum pin_kind kind)
+/* Gate closed: no pin comes or goes. Marks those of @kind dirty (names: those of @stage); whether
+ * there were any. */
+static bool mark_pins(struct ext2_fs *fs, enum ext2_pin_kind kind, uint32_t stage)
 {
     bool any = false;
     for (uint32_t i = 0; i < EXT2_PIN_BUCKETS; i++) {
         struct ext2_pin *pin;
-        list_for_each(pin, &fs->pins[i], link) {
-            if (pin->directory != (kind != PIN_POINTERS))
-                continue;
-            if (kind == PIN_NEW_NAMES && is_later(fs, pin->buf->block))
+        list_for_each (pin, &fs->pins[i], link) {
+            if (pin->kind != kind ||
+                (kind == EXT2_PIN_NAMES && stage_of(fs, pin->buf->block) != stage))
                 continue;
             mutex_lock(&pin->buf->lock);
             ext2_mark_buf(fs, pin->buf);
@@ -165,12 +162,12 @@ static bool mark_pins(struct ext2_fs *fs, enum pin_kind kind)
 }
 
 /* They are written. */
-static void drop_pins(struct ext2_fs *fs, bool directory)
+static void drop_pins(struct ext2_fs *fs, enum ext2_pin_kind kind)
 {
     for (uint32_t i = 0; i < EXT2_PIN_BUCKETS; i++) {
         struct ext2_pin *pin, *next;
-        list_for_each_safe(pin, next, &fs->pins[i], link) {
-            if (pin->directory != directory)
+        list_for_each_safe (pin, next, &fs->pins[i], link) {
+            if (pin->kind != kind)
                 continue;
             list_remove(&pin->link);
             fs->pin_count--;
@@ -180,33 +177,40 @@ static void drop_pins(struct ext2_fs *fs, bool directory)
     }
 }
 
+/* What nothing leads to yet, and the bitmaps that say it is taken. */
 static int write_claims(struct ext2_fs *fs)
 {
     ext2_store_counts(fs);
-    mark_pins(fs, PIN_POINTERS);
+    mark_pins(fs, EXT2_PIN_FRESH, 0);
     int err = write_bufs(fs);
     if (!err)
-        drop_pins(fs, false);
+        drop_pins(fs, EXT2_PIN_FRESH);
     return err;
+}
+
+static int write_pointers(struct ext2_fs *fs)
+{
+    if (!mark_pins(fs, EXT2_PIN_POINTERS, 0))
+        return 0;
+    int err = write_bufs(fs);
+    if (!err)
+        drop_pins(fs, EXT2_PIN_POINTERS);
+    return err ? err : ext2_flush(fs);
 }
 
 static int write_names(struct ext2_fs *fs)
 {
-    if (!mark_pins(fs, PIN_NEW_NAMES) && !fs->order_count)
-        return 0;
-    int err = ext2_flush(fs);         /* the inodes */
-    if (!err)
-        err = write_bufs(fs);
-    if (!err && fs->order_count) {
-        err = ext2_flush(fs);
-        if (!err) {
-            mark_pins(fs, PIN_OLD_NAMES);
+    int err = 0;
+    for (uint32_t stage = EXT2_STAGE_NEW_NAMES; stage <= EXT2_STAGE_OLD_NAMES && !err; stage++) {
+        if (!fs->pin_count || (stage && !fs->order_count))
+            continue;
+        err = ext2_flush(fs); /* the inodes; the stage before */
+        if (!err && mark_pins(fs, EXT2_PIN_NAMES, stage))
             err = write_bufs(fs);
-        }
     }
     if (err)
         return err;
-    drop_pins(fs, true);
+    drop_pins(fs, EXT2_PIN_NAMES);
     fs->order_count = 0;
     return 0;
 }
@@ -217,7 +221,7 @@ static int write_names(struct ext2_fs *fs)
 static void store_inodes(struct ext2_fs *fs, bool named)
 {
     struct ext2_inode *ei;
-    list_for_each(ei, &fs->dirty, dirty_link)
+    list_for_each (ei, &fs->dirty, dirty_link)
         if (ei->stale && (ei->inode.nlink > 0) == named)
             ext2_inode_store(ei);
 }
@@ -227,7 +231,7 @@ static bool any_structural(struct ext2_fs *fs)
     struct ext2_inode *ei;
     if (fs->pin_count || fs->order_count || !list_empty(&fs->dead))
         return true;
-    list_for_each(ei, &fs->dirty, dirty_link)
+    list_for_each (ei, &fs->dirty, dirty_link)
         if (ei->stale && ei->changed_seq > fs->synced_seq)
             return true;
     return false;
@@ -238,11 +242,11 @@ static int clear_deleted(struct ext2_fs *fs)
     struct ext2_dead *dead;
     if (list_empty(&fs->dead) && !fs->pending_blocks)
         return 0;
-    int err = ext2_flush(fs);         /* the directories */
+    int err = ext2_flush(fs); /* the directories */
     if (err)
         return err;
     store_inodes(fs, false);
-    list_for_each(dead, &fs->dead, link)
+    list_for_each (dead, &fs->dead, link)
         ext2_dead_store(fs, dead);
     err = write_bufs(fs);
     return err ? err : ext2_flush(fs);
@@ -273,7 +277,7 @@ static void clean_inodes(struct ext2_fs *fs)
     for (;;) {
         struct ext2_inode *ei, *found = NULL;
         bool irq = spin_lock(&fs->list_lock);
-        list_for_each(ei, &fs->dirty, dirty_link) {
+        list_for_each (ei, &fs->dirty, dirty_link) {
             if (ei->inode.nlink) {
                 found = ei;
                 break;
@@ -298,6 +302,8 @@ static int sync_closed(struct ext2_fs *fs)
     err = write_claims(fs);
     if (!err && structural)
         err = ext2_flush(fs);
+    if (!err)
+        err = write_pointers(fs);
     if (!err) {
         store_inodes(fs, true);
         err = write_bufs(fs);
@@ -321,7 +327,7 @@ int ext2_sync_fs(struct ext2_fs *fs)
 {
     if (fs->super->read_only)
         return 0;
-    int err = write_data(fs);         /* most of it, while others go on */
+    int err = write_data(fs); /* most of it, while others go on */
     if (err)
         return err;
     ext2_close_gate(fs);
@@ -330,49 +336,25 @@ int ext2_sync_fs(struct ext2_fs *fs)
     return err;
 }
 
+int ext2_sync_super(struct super *super) { return ext2_sync_fs(ext2_of_super(super)); }
+
+/* Each deletion kicks write-back, which evicts; that alone is no reason for a sync. */
+#define SYNC_INTERVAL_NS (NS_PER_S + NS_PER_S / 2)
+
+int ext2_write_some(struct super *super)
+{
+    struct ext2_fs *fs = ext2_of_super(super);
+    uint64_t now = arch_now_ns();
+    if (now < fs->next_sync_ns && !mapping_dirty_many())
+        return 0;
+    fs->next_sync_ns = now + SYNC_INTERVAL_NS;
+    return ext2_sync_fs(fs);
+}
+
 bool ext2_sync_frees(struct ext2_fs *fs)
 {
     if (__atomic_load_n(&fs->pending_blocks, __ATOMIC_RELAXED) ||
         __atomic_load_n(&fs->pending_inodes, __ATOMIC_RELAXED))
         return true;
     return next_leftover(fs) != NULL;
-}
-
-/* ---- fsync ---- */
-
-/* Stores the inode if that is safe by itself; false: a full sync is needed. */
-static bool store_alone(struct ext2_inode *ei, bool data_only)
-{
-    struct ext2_fs *fs = ext2_of(&ei->inode);
-    mutex_lock(&ei->map_lock);
-    bool alone = ei->changed_seq <= __atomic_load_n(&fs->synced_seq, __ATOMIC_ACQUIRE);
-    if (alone && ei->stale && !data_only)
-        ext2_inode_store(ei);
-    mutex_unlock(&ei->map_lock);
-    return alone;
-}
-
-int ext2_sync_inode(struct inode *inode, bool data_only)
-{
-    struct ext2_fs *fs = ext2_of(inode);
-    struct ext2_inode *ei = ext2_inode(inode);
-    if (inode->super->read_only)
-        return 0;
-    int err = 0;
-    if (mode_is_file(inode->mode)) {
-        err = mapping_write_back(&ei->mapping, 0, UINT64_MAX);
-        ext2_wrote(fs);
-    }
-    if (!err && (!inode->nlink || store_alone(ei, data_only))) {
-        if (inode->nlink && !data_only) {
-            err = buf_write(ei->table);
-            ext2_wrote(fs);
-        }
-        if (!err)
-            err = ext2_flush(fs);
-    } else if (!err) {
-        err = ext2_sync_fs(fs);
-    }
-    int earlier = mode_is_file(inode->mode) ? mapping_take_error(&ei->mapping) : 0;
-    return err ? err : earlier;
 }

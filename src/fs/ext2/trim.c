@@ -1,42 +1,34 @@
 // SPDX-License-Identifier: MIT
 /*
- * Freeing a file's blocks from the end, one leaf of pointers a step. Each step is a change of its own, so
- * an error in between leaves a consistent file that still has some blocks to free.
+ * Freeing a file's blocks from the end, one leaf of pointers a step. Each step is a change of its
+ * own, so an error in between leaves a consistent file that still has some blocks to free.
  *
- * A truncation therefore sets the size first, which cannot be left half done, and frees afterwards; what
- * could not be freed (a device error, no stack) is remembered by trim_pending and finished by the next
- * change of the file, by sync, or by its eviction. A file never grows before that.
+ * A truncation therefore sets the size first, which cannot be left half done, and frees afterwards;
+ * what could not be freed (a device error, no stack) is remembered by trim_pending and finished by
+ * the next change of the file, by sync, or by its eviction. A file never grows before that.
  *
  * Pointers that make no sense are dropped with a complaint: a damaged file can be deleted.
  */
 #include <fs/ext2/ext2_fs.h>
 
-/* The way down to what one step frees. */
-struct trim_path {
-    uint32_t root;                    /* slot in the inode */
-    unsigned height;                  /* of bufs[depth - 1]: 0 is a leaf */
-    unsigned depth;
-    uint32_t slots[3];                /* slots[i] in bufs[i - 1] names bufs[i]; slots[0] unused */
-    struct buf *bufs[3];
-    uint64_t start;                   /* first block to free, within bufs[depth - 1] */
-};
-
-static void path_put_all(struct trim_path *path)
+static void path_put_all(struct ext2_trim_path *path)
 {
     while (path->depth)
         buf_put(path->bufs[--path->depth]);
 }
 
 /* The pointer that names bufs[@level]. */
-static uint32_t *name_of(struct ext2_inode *ei, struct trim_path *path, unsigned level)
+static uint32_t *name_of(struct ext2_inode *ei, struct ext2_trim_path *path, unsigned level)
 {
     if (level == 0)
         return &ei->block[path->root];
     return &((uint32_t *)path->bufs[level - 1]->data)[path->slots[level]];
 }
 
-/* Makes freeing of pointers [@first, @end) possible; those out of range count as nothing to free. */
-static int prepare_pointers(struct ext2_inode *ei, const uint32_t *pointers, uint32_t first, uint32_t end)
+/* Makes freeing of pointers [@first, @end) possible; those out of range count as nothing to free.
+ * */
+static int prepare_pointers(struct ext2_inode *ei, const uint32_t *pointers, uint32_t first,
+                            uint32_t end)
 {
     struct ext2_fs *fs = ext2_of(&ei->inode);
     for (uint32_t i = first; i < end; i++) {
@@ -64,8 +56,10 @@ static void free_one(struct ext2_inode *ei, uint32_t block, bool metadata)
     ext2_free_commit(fs, block);
 }
 
-/* Frees and clears (if @clear) pointers [@first, @end); map_lock held. Returns whether there were any. */
-static bool free_pointers(struct ext2_inode *ei, uint32_t *pointers, uint32_t first, uint32_t end, bool clear)
+/* Frees and clears (if @clear) pointers [@first, @end); map_lock held. Returns whether there were
+ * any. */
+static bool free_pointers(struct ext2_inode *ei, uint32_t *pointers, uint32_t first, uint32_t end,
+                          bool clear)
 {
     bool metadata = !mode_is_file(ei->inode.mode);
     bool any = false;
@@ -92,7 +86,7 @@ static int64_t last_child(const struct ext2_fs *fs, const struct buf *buf, uint3
 }
 
 /* A leaf of which a part stays. Returns 1: something was freed; 0: nothing to free. */
-static int trim_leaf_part(struct ext2_inode *ei, struct trim_path *path)
+static int trim_leaf_part(struct ext2_inode *ei, struct ext2_trim_path *path)
 {
     struct ext2_fs *fs = ext2_of(&ei->inode);
     struct buf *leaf = path->bufs[path->depth - 1];
@@ -101,7 +95,7 @@ static int trim_leaf_part(struct ext2_inode *ei, struct trim_path *path)
     if (last_child(fs, leaf, first) < 0)
         return 0;
     ext2_change_init(&change);
-    int err = ext2_pin(&change, leaf, false);
+    int err = ext2_pin(&change, leaf, EXT2_PIN_POINTERS);
     if (!err)
         err = prepare_pointers(ei, leaf->data, first, end);
     if (err) {
@@ -118,8 +112,9 @@ static int trim_leaf_part(struct ext2_inode *ei, struct trim_path *path)
     return 1;
 }
 
-/* Frees the node at the end of the path, with all it points to if it is a leaf; its parent forgets it. */
-static int trim_node(struct ext2_inode *ei, struct trim_path *path)
+/* Frees the node at the end of the path, with all it points to if it is a leaf; its parent forgets
+ * it. */
+static int trim_node(struct ext2_inode *ei, struct ext2_trim_path *path)
 {
     struct ext2_fs *fs = ext2_of(&ei->inode);
     unsigned level = path->depth - 1;
@@ -132,7 +127,7 @@ static int trim_node(struct ext2_inode *ei, struct trim_path *path)
     if (!err)
         err = ext2_free_prepare(fs, *name);
     if (!err && level > 0)
-        err = ext2_pin(&change, path->bufs[level - 1], false);
+        err = ext2_pin(&change, path->bufs[level - 1], EXT2_PIN_POINTERS);
     if (err) {
         ext2_change_cancel(&change);
         return err;
@@ -151,19 +146,20 @@ static int trim_node(struct ext2_inode *ei, struct trim_path *path)
 }
 
 /* A pointer to an indirect block that cannot be one, or is another's: what is behind it is lost. */
-static int drop_pointer(struct ext2_inode *ei, struct trim_path *path)
+static int drop_pointer(struct ext2_inode *ei, struct ext2_trim_path *path)
 {
     struct ext2_fs *fs = ext2_of(&ei->inode);
     uint32_t *name = name_of(ei, path, path->depth);
     struct ext2_change change;
     ext2_change_init(&change);
     if (path->depth) {
-        int err = ext2_pin(&change, path->bufs[path->depth - 1], false);
+        int err = ext2_pin(&change, path->bufs[path->depth - 1], EXT2_PIN_POINTERS);
         if (err)
             return err;
     }
     mutex_lock(&ei->map_lock);
-    ext2_damaged(fs, ei->inode.number, "indirect block out of range or not its own, dropped", *name);
+    ext2_damaged(fs, ei->inode.number, "indirect block out of range or not its own, dropped",
+                 *name);
     *name = 0;
     ext2_mark(ei, true);
     mutex_unlock(&ei->map_lock);
@@ -171,7 +167,7 @@ static int drop_pointer(struct ext2_inode *ei, struct trim_path *path)
     return 1;
 }
 
-static bool on_path(const struct trim_path *path, uint32_t block)
+static bool on_path(const struct ext2_trim_path *path, uint32_t block)
 {
     for (unsigned i = 0; i < path->depth; i++)
         if (path->bufs[i]->block == block)
@@ -180,10 +176,11 @@ static bool on_path(const struct trim_path *path, uint32_t block)
 }
 
 /*
- * One step in the tree at path->root, whose blocks from path->start on are to go. 1, 0 or -errno. A block that several
- * pointers lead to is stepped on once: after that it is freed, and so the steps are bounded.
+ * One step in the tree at path->root, whose blocks from path->start on are to go. 1, 0 or -errno. A
+ * block that several pointers lead to is stepped on once: after that it is freed, and so the steps
+ * are bounded.
  */
-static int trim_tree(struct ext2_inode *ei, struct trim_path *path)
+static int trim_tree(struct ext2_inode *ei, struct ext2_trim_path *path)
 {
     struct ext2_fs *fs = ext2_of(&ei->inode);
     for (;;) {
@@ -238,13 +235,13 @@ static int trim_step(struct ext2_inode *ei, uint64_t keep)
         uint32_t root = EXT2_DIRECT - 1 + height;
         if (!ei->block[root])
             continue;
-        struct trim_path path;
-        path.root = root;
-        path.height = height - 1;
-        path.depth = 0;
-        path.start = keep > base ? keep - base : 0;
-        int done = trim_tree(ei, &path);
-        path_put_all(&path);
+        struct ext2_trim_path *path = &ei->trim_path;
+        path->root = root;
+        path->height = height - 1;
+        path->depth = 0;
+        path->start = keep > base ? keep - base : 0;
+        int done = trim_tree(ei, path);
+        path_put_all(path);
         if (done)
             return done;
     }
@@ -267,7 +264,8 @@ int ext2_trim_to_size(struct ext2_inode *ei)
         return 0;
     uint64_t size = ei->inode.size;
     int err = ext2_trim(ei, div_round_up(size, fs->block_bytes));
-    /* Pages that a reader made again from the old blocks, and writes of the last page that still run. */
+    /* Pages that a reader made again from the old blocks, and writes of the last page that still
+     * run. */
     if (!err)
         err = mapping_truncate(&ei->mapping, size);
     if (!err)

@@ -84,6 +84,15 @@ void image_adopt(struct image *image, const char *name)
     snprintf(image->bdev.name, sizeof(image->bdev.name), "%s", name);
 }
 
+static void mke2fs(const struct image *image, const char *options, const char *source_dir)
+{
+    int status =
+        image_shell(0, "PATH=$PATH:/sbin:/usr/sbin mke2fs -q -F -t ext2 -E nodiscard %s %s%s %s",
+                    options, source_dir ? "-d " : "", source_dir ? source_dir : "", image->path);
+    if (status)
+        panic("image: mke2fs failed");
+}
+
 void image_make(struct image *image, const char *name, uint64_t bytes, const char *options,
                 const char *source_dir)
 {
@@ -93,10 +102,21 @@ void image_make(struct image *image, const char *name, uint64_t bytes, const cha
     if (fd < 0 || ftruncate(fd, (off_t)bytes))
         panic("image: no file");
     close(fd);
-    int status = image_shell(0, "PATH=$PATH:/sbin:/usr/sbin mke2fs -q -F -t ext2 %s %s%s %s", options,
-                             source_dir ? "-d " : "", source_dir ? source_dir : "", image->path);
-    if (status)
-        panic("image: mke2fs failed");
+    mke2fs(image, options, source_dir);
+}
+
+void image_make_used(struct image *image, const char *name, uint64_t bytes, const char *options,
+                     uint8_t fill)
+{
+    uint8_t block[4096];
+    image_adopt(image, name);
+    int fd = open(image->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    memset(block, fill, sizeof(block));
+    for (uint64_t at = 0; at < bytes; at += sizeof(block))
+        if (write(fd, block, sizeof(block)) != (ssize_t)sizeof(block))
+            panic("image: no file");
+    close(fd);
+    mke2fs(image, options, NULL);
 }
 
 /* ---- the device ---- */
@@ -111,7 +131,7 @@ static void record(struct image *image, const struct bio *bio)
         ASSERT(image->events, "memory");
     }
     struct image_event *event = &image->events[image->event_count++];
-    *event = (struct image_event){.op = bio->op, .offset = bio->sector * SECTOR_BYTES};
+    *event = (struct image_event){ .op = bio->op, .offset = bio->sector * SECTOR_BYTES };
     event->bytes = (uint32_t)bio_bytes(bio);
     if (!event->bytes)
         return;
@@ -126,7 +146,8 @@ static void record(struct image *image, const struct bio *bio)
 
 static bool must_fail(struct image *image, const struct bio *bio)
 {
-    if ((image->fail_reads_only && bio->op != BIO_READ) || (image->fail_writes_only && bio->op == BIO_READ))
+    if ((image->fail_reads_only && bio->op != BIO_READ) ||
+        (image->fail_writes_only && bio->op == BIO_READ))
         return false;
     uint64_t number = image->requests++;
     return number >= image->fail_at && number - image->fail_at < image->fail_count;
@@ -185,8 +206,8 @@ static void image_irq(struct irq *irq)
     }
 }
 
-static const struct irq_ops image_irq_ops = {.handle = image_irq};
-static const struct bdev_ops image_bdev_ops = {.submit = image_submit};
+static const struct irq_ops image_irq_ops = { .handle = image_irq };
+static const struct bdev_ops image_bdev_ops = { .submit = image_submit };
 
 void image_attach(struct image *image)
 {
@@ -238,8 +259,8 @@ bool image_is_clean(const struct image *image)
 void image_dump(const struct image *image, const char *name, const char *out_path)
 {
     unlink(out_path);
-    image_shell(0, "PATH=$PATH:/sbin:/usr/sbin debugfs -R 'dump \"%s\" %s' %s && test -f %s", name, out_path,
-                image->path, out_path);
+    image_shell(0, "PATH=$PATH:/sbin:/usr/sbin debugfs -R 'dump \"%s\" %s' %s && test -f %s", name,
+                out_path, image->path, out_path);
 }
 
 /* ---- recording ---- */
