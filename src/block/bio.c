@@ -11,6 +11,7 @@
 #include <lib/errno.h>
 #include <lib/string.h>
 #include <rt/assert.h>
+#include <rt/fail.h>
 #include <rt/heap.h>
 #include <rt/stack.h>
 #include <rt/thread.h>
@@ -153,6 +154,8 @@ void bio_submit(struct bio *bio)
     struct bdev *bdev = bio->bdev;
     int err = check_and_count(bdev, bio);
 
+    if (!err && !bdev->level && fail_now(FAIL_DEVICE))
+        err = -EIO;
     if (err) {
         bio_complete(bio, err);
         return;

@@ -13,6 +13,7 @@
 #include <lib/errno.h>
 #include <lib/string.h>
 #include <rt/assert.h>
+#include <rt/fail.h>
 #include <rt/param.h>
 #include <rt/spinlock.h>
 
@@ -149,6 +150,8 @@ static void *try_alloc(unsigned order)
 void *page_alloc(unsigned order)
 {
     ASSERT(order <= PAGE_ORDER_MAX, "order of an allocation");
+    if (fail_now(FAIL_PAGE))
+        return NULL;
     void *block = try_alloc(order);
     for (unsigned tries = 0; !block && tries < 8; tries++) {
         if (!shrink_caches(MAX((uint64_t)SHRINK_BATCH, UINT64_C(1) << order)))

@@ -16,6 +16,7 @@
 #include <lib/errno.h>
 #include <rt/assert.h>
 #include <rt/cpu.h>
+#include <rt/fail.h>
 #include <rt/heap.h>
 #include <rt/log.h>
 #include <rt/param.h>
@@ -62,7 +63,7 @@ static struct stack *word_take(struct xstack_word *word, uint32_t word_index, ui
 /* Own CPU's words first (word w belongs to CPU w mod cpu_count), then everybody's. */
 struct stack *xstack_pool_take(void)
 {
-    const uint32_t words = xstack_pool.word_count, step = cpu_count;
+    const uint32_t words = xstack_pool.words_used, step = cpu_count;
     uint64_t gives, sum_before = UINT64_MAX;
     struct stack *stack;
     for (uint32_t w = this_cpu()->arch.index; w < words; w += step)
@@ -85,9 +86,8 @@ void xstack_pool_give(struct stack *stack)
 {
     struct xstack_word *word = &xstack_pool.words[stack->pool_index / XSTACK_WORD_BITS];
     uint64_t bit = UINT64_C(1) << stack->pool_index % XSTACK_WORD_BITS;
-    uint64_t before = add_relaxed(word->value, 0);
+    uint64_t before = __atomic_fetch_add(&word->value, bit + XSTACK_WORD_GIVE, __ATOMIC_RELEASE);
     ASSERT(!(before & bit), "an extra stack is given back once");
-    __atomic_fetch_add(&word->value, bit + XSTACK_WORD_GIVE, __ATOMIC_RELEASE);
 }
 
 uint64_t xstack_probe_base(const struct stack *stack)
@@ -103,7 +103,7 @@ static struct stack *take_any(struct thread *thread)
     struct list *own = list_pop_front(&thread->parked);
     if (own)
         return list_entry(own, struct stack, link);
-    struct stack *stack = xstack_pool_take();
+    struct stack *stack = fail_now(FAIL_TAKE) ? NULL : xstack_pool_take();
     uint64_t in_use = __atomic_load_n(&xstack_pool.in_use, __ATOMIC_RELAXED);
     if (stack)
         in_use = add_relaxed(xstack_pool.in_use, 1) + 1;
@@ -114,8 +114,10 @@ static struct stack *take_any(struct thread *thread)
 
 static void count_holder(uint32_t from, uint32_t to)
 {
-    __atomic_fetch_sub(&xstack_pool.holders[MIN(from, XSTACK_HOLDERS_MAX - 1u)], 1, __ATOMIC_RELAXED);
-    add_relaxed(xstack_pool.holders[MIN(to, XSTACK_HOLDERS_MAX - 1u)], 1);
+    if (from)
+        __atomic_fetch_sub(&xstack_pool.holders[MIN(from, XSTACK_HOLDERS_MAX - 1u)], 1, __ATOMIC_RELAXED);
+    if (to)
+        add_relaxed(xstack_pool.holders[MIN(to, XSTACK_HOLDERS_MAX - 1u)], 1);
 }
 
 uintptr_t xstack_take(uint64_t probe)
@@ -131,7 +133,6 @@ uintptr_t xstack_take(uint64_t probe)
         return 0;
     }
     ASSERT(!stack->owner || stack->owner == thread, "a free extra stack has no owner");
-    add_relaxed(stats->switches, 1);
     stack->owner = thread;
     stack->probe = (uint16_t)probe;
     stack->previous = thread->stack;

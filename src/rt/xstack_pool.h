@@ -16,12 +16,13 @@ struct xstack_word {
 } __attribute__((aligned(64)));
 
 struct xstack_probe_stats {
-    uint64_t requests, switches, refusals, deepest;
+    uint64_t requests, refusals, deepest;   /* the others switched */
 } __attribute__((aligned(64)));
 
 struct xstack_pool {
     struct xstack_word *words;
     struct stack **stacks;            /* by pool index; NULL: no stack there now */
+    uint32_t words_used;              /* words from here on never had a stack: not scanned */
     uint32_t word_count, capacity;    /* capacity = word_count * 48, at least stack.extra_max */
     bool measure;                     /* measure and clean a stack at every give: debug builds, force */
     uint64_t total;                   /* resize_lock */

@@ -36,6 +36,7 @@ static int add_stack(uint32_t cpu)
         return err;
     stack->pool_index = index;
     xstack_pool.stacks[index] = stack;
+    xstack_pool.words_used = MAX(xstack_pool.words_used, index / XSTACK_WORD_BITS + 1);
     xstack_pool.total++;
     xstack_pool_give(stack);
     return 0;
@@ -127,6 +128,12 @@ void xstack_timer(uint64_t now_ns)
     }
 }
 
+static uint64_t probe_switches(unsigned probe)
+{
+    uint64_t refusals = __atomic_load_n(&xstack_pool.probes[probe].refusals, __ATOMIC_RELAXED);
+    return __atomic_load_n(&xstack_pool.probes[probe].requests, __ATOMIC_RELAXED) - refusals;
+}
+
 void xstack_totals(struct xstack_totals *out)
 {
     const struct xstack_pool *pool = &xstack_pool;
@@ -141,7 +148,7 @@ void xstack_totals(struct xstack_totals *out)
     };
     for (unsigned i = 0; i < PROBE_COUNT; i++) {
         out->requests += pool->probes[i].requests;
-        out->switches += pool->probes[i].switches;
+        out->switches += probe_switches(i);
     }
 }
 
@@ -196,7 +203,7 @@ static void show_probes(const struct attr *attr, struct strbuf *out)
     for (unsigned i = 0; i < PROBE_COUNT; i++) {
         const struct xstack_probe_stats *p = &xstack_pool.probes[i];
         strbuf_printf(out, "%s %u %lu %lu %lu ", probe_infos[i].name, probe_infos[i].need_bytes,
-                      (unsigned long)p->requests, (unsigned long)p->switches,
+                      (unsigned long)p->requests, (unsigned long)probe_switches(i),
                       (unsigned long)p->refusals);
         if (xstack_pool.measure)
             strbuf_printf(out, "%lu", (unsigned long)p->deepest);
@@ -213,7 +220,7 @@ void xstack_print_depths(void)
     for (unsigned i = 0; i < PROBE_COUNT; i++)
         console_printf("probe %s: need %u, deepest %lu, switches %lu\n", probe_infos[i].name,
                        probe_infos[i].need_bytes, (unsigned long)xstack_pool.probes[i].deepest,
-                       (unsigned long)xstack_pool.probes[i].switches);
+                       (unsigned long)probe_switches(i));
 }
 
 static void show_in_use_seen(const struct attr *attr, struct strbuf *out)

@@ -64,7 +64,7 @@ fi
 
 spillway nonsense
 assert_status "unknown command" 2
-spillway bench
+spillway tune
 assert_contains "later command" "not in this version"
 spillway help
 assert_status "help" 0

@@ -2,7 +2,7 @@
 /*
  * Tests that run in the kernel itself, on the machine. They are linked instead of src/init/app.c; the boot
  * line says which: app=checks runs all that pass, app=NAME one that must die. tests/qemu/guest.sh and
- * must-die.sh boot them and judge.
+ * must-die.sh boot them and judge. app=costs counts instructions, for tools/costs.
  */
 #pragma once
 
@@ -12,7 +12,8 @@ struct guest_case {
     const char *name;
     void (*run_case)(void);
 };
-extern const struct guest_case guest_checks[], guest_deaths[];   /* end with a NULL name */
+/* They end with a NULL name. */
+extern const struct guest_case guest_checks[], guest_deaths[], guest_costs[];
 
 /* Notes a failed condition of the check that runs; it goes on. */
 #define CHECK(condition)                                                                            \
