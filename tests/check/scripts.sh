@@ -16,7 +16,7 @@ while IFS= read -r file; do
     fi
 done < <(
     echo spillway
-    find tools tests .ci -type f \( -name '*.sh' -o -path .ci/run -o -name tower-check \) | sort
+    find tools tests .ci -type f \( -name '*.sh' -o -path .ci/run -o -name tower-check -o -name linux-guest -o -name costs -o -name status \) | sort
 )
 
 if command -v shellcheck >/dev/null; then
