@@ -10,6 +10,7 @@
 #include <lib/list.h>
 #include <lib/string.h>
 #include <rt/assert.h>
+#include <rt/fail.h>
 #include <rt/page.h>
 #include <rt/spinlock.h>
 
@@ -105,7 +106,7 @@ void *heap_alloc(size_t bytes)
 {
     int class_index = class_for(bytes);
     unsigned order = class_index < 0 ? log2_ceil(div_round_up(bytes, PAGE_BYTES)) : 0;
-    if (order > PAGE_ORDER_MAX)
+    if (order > PAGE_ORDER_MAX || fail_now(FAIL_HEAP))
         return NULL;
     void *p = class_index >= 0 ? class_alloc((unsigned)class_index) : page_alloc(order);
     if (p)

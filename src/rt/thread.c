@@ -34,10 +34,9 @@ static void unregister(struct thread *thread)
 
 void thread_for_each(const struct thread_visitor *visitor)
 {
-    struct thread *thread;
     bool irq = spin_lock(&all_lock);
-    list_for_each(thread, &all_threads, all_link)
-        visitor->visit(visitor, thread);
+    for (struct list *link = all_threads.next; link != &all_threads; link = link->next)
+        visitor->visit(visitor, list_entry(link, struct thread, all_link));
     spin_unlock(&all_lock, irq);
 }
 

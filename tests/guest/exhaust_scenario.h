@@ -4,10 +4,10 @@
  * create, write, fsync, mkdir, rename, truncate, unlink at some of them, unmount all. It runs in the guest
  * (exhaust.c) and on the host port (tests/host/test_exhaust.c).
  *
- * While it runs, one take, allocation or request is refused (rt/fail.h). The step that meets this must end with
- * exactly the error expected, leave nothing behind, and succeed when it is tried again at once. Then the scenario
- * either goes on or gives up. Either way all levels are unmounted at the end. What was done and what
- * was fsynced stays known, and the next run begins by comparing it with the disk.
+ * While it runs, one take, allocation or request is refused (rt/fail.h), or all from one on until the caller has met
+ * an error. The step that meets this must end with exactly the error expected, leave nothing behind, and succeed when
+ * it is tried again at once. Then the scenario either goes on or gives up. Either way all levels are unmounted at the
+ * end. What was done stays known, and the next run begins by comparing it with the disk.
  */
 #pragma once
 
@@ -21,6 +21,7 @@ struct scenario {
     /* For the run: */
     struct bdev *disk;
     int expected;                     /* -EIO or -ENOMEM may be met once; 0: no failure at all */
+    bool lasting;                     /* write-back met failures too: each level may report one later */
     bool give_up;                     /* behind a failure, else go on */
     bool only_verify;                 /* mount, compare, unmount */
     /* How it went: */

@@ -15,6 +15,9 @@ struct guest_case {
 /* They end with a NULL name. */
 extern const struct guest_case guest_checks[], guest_deaths[], guest_costs[];
 
+/* app=exhaust: the kth take, page or request refused, in many runs of one scenario (exhaust.c). */
+unsigned guest_exhaust(void);
+
 /* Notes a failed condition of the check that runs; it goes on. */
 #define CHECK(condition)                                                                            \
     do {                                                                                            \

@@ -33,6 +33,8 @@ unsigned setup_run_app(void)
     app_end.name = name;
     if (!strcmp(name, "checks"))
         return run_checks();
+    if (!strcmp(name, "exhaust"))
+        return guest_exhaust();
     for (const struct guest_case *c = guest_deaths; c->name; c++)
         if (!strcmp(name, c->name)) {
             console_printf("about to die: %s\n", name);

@@ -2,6 +2,7 @@
 # The test command: runs families of tests, counts, and ends with `N passed, N failed`.
 #   check   tests/check/*.sh   rules about the source         qemu    tests/qemu/*.sh     in the guest
 #   host    tests/host/*.c     unit tests under CTest          oracle  tests/oracle/*.sh   judged by others' tools
+#   exhaust tests/exhaust/*.sh every k of exhaustion; only when it is named
 # A script prints a line `ok NAME` or `not ok NAME: reason` for each case (tests/lib.sh helps). It fails as a whole
 # when it prints neither, ends with another status than 0, or runs too long; a comment `# timeout: SECONDS` in it
 # changes the 300 seconds it has.
@@ -12,10 +13,11 @@ TEST_TIMEOUT=300
 
 help_test() {
     cat <<'TEXT'
-usage: ./spillway test [check|host|qemu|oracle]... [NAME]...
+usage: ./spillway test [check|host|qemu|oracle|exhaust]... [NAME]...
 
-Builds, runs the families of tests that are named (all, when none is), prints the time of each, and ends with the line
-`N passed, N failed`. With NAMEs, only test files whose name contains one of them run: ./spillway test qemu exit.
+Builds, runs the families of tests that are named (when none is, all but exhaust), prints the time of each, and ends with
+the line `N passed, N failed`. With NAMEs, only test files whose name contains one of them run: ./spillway test qemu exit.
+exhaust refuses every single stack, page and device request that a scenario asks for: it takes long.
 TEXT
 }
 
@@ -26,6 +28,8 @@ command_test() {
     for word; do
         case $word in
         check | host | qemu | oracle) families+=("$word") ;;
+        exhaust) # Alone it is the family; behind another one, the tests of that one with this name.
+            if [ ${#families[@]} -eq 0 ]; then families=(exhaust); else TEST_FILTER+=(exhaust); fi ;;
         fuzz | model | bench) die 2 "test $word is not in this version" ;;
         -*) die 2 "test: unknown option '$word'" ;;
         *) TEST_FILTER+=("$word") ;;
