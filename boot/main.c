@@ -49,6 +49,7 @@ noreturn_fn void boot_main(bool is_pvh, uint64_t info)
     else
         multiboot2_parse(info);
     boot_finish_regions();
+    acpi_init();
     paging_init();
     kernel_main();
     for (;;)

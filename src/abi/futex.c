@@ -136,8 +136,9 @@ static void wake_one(struct futex_waiter *w)
 {
     struct thread *thread = w->thread;
     list_remove(&w->link);
-    __atomic_store_n(&w->bucket, NULL, __ATOMIC_RELEASE);
     thread_wake(thread);
+    /* Last: a waiter that sees it does not come to this lock any more, and may be gone. */
+    __atomic_store_n(&w->bucket, NULL, __ATOMIC_RELEASE);
 }
 
 long futex_wake(uint64_t address, uint32_t count, uint32_t bitset)

@@ -136,8 +136,10 @@ static bool finish(unsigned result, int app_status, int signal)
         __atomic_store_n(&app.ending, true, __ATOMIC_SEQ_CST);
     }
     spin_unlock(&app.lock, irq);
-    if (first)
+    if (first) {
         waitq_wake(&app.quiet, WAITQ_ALL);
+        thread_kick_all();
+    }
     return first;
 }
 

@@ -133,7 +133,7 @@ const struct syscall_entry syscall_table[] = {
     CALL(200, tkill),
     CALL(201, time),
     CALL(202, futex),
-    CALL_AS(203, sched_setaffinity, nothing_to_do),
+    CALL(203, sched_setaffinity),
     CALL(204, sched_getaffinity),
     CALL_MISSING(213, epoll_create),
     CALL(217, getdents64),

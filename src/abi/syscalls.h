@@ -60,7 +60,7 @@ SYSCALL(msync);
 /* threads.c */
 SYSCALL(clone); SYSCALL(exit); SYSCALL(exit_group); SYSCALL(set_tid_address); SYSCALL(gettid);
 SYSCALL(getpid); SYSCALL(getppid); SYSCALL(set_robust_list); SYSCALL(get_robust_list);
-SYSCALL(arch_prctl); SYSCALL(prctl); SYSCALL(sched_yield); SYSCALL(sched_getaffinity);
+SYSCALL(arch_prctl); SYSCALL(prctl); SYSCALL(sched_yield); SYSCALL(sched_getaffinity); SYSCALL(sched_setaffinity);
 SYSCALL(sched_getparam); SYSCALL(sched_get_priority_limit); SYSCALL(getcpu); SYSCALL(membarrier);
 /* futex_calls.c */
 SYSCALL(futex);

@@ -176,15 +176,58 @@ SYSCALL(sched_yield)
     return 0;
 }
 
+static uint64_t present_cpus(void)
+{
+    return cpu_count >= 64 ? UINT64_MAX : (UINT64_C(1) << cpu_count) - 1;
+}
+
+/* The thread with @tid, or the caller for 0; app.lock held. */
+static struct thread *thread_by_tid(uint64_t tid)
+{
+    struct app_thread *t;
+
+    if (tid == 0 || tid == app_thread_current()->tid)
+        return thread_current();
+    list_for_each(t, &app.threads, link)
+        if (t->tid == tid)
+            return t->thread;
+    return NULL;
+}
+
 /* (pid, bytes, mask); returns the bytes of a mask */
 SYSCALL(sched_getaffinity)
 {
-    uint64_t mask = cpu_count >= 64 ? UINT64_MAX : (UINT64_C(1) << cpu_count) - 1;
+    uint64_t mask = 0;
 
     if (args->a[1] < sizeof(mask) || args->a[1] % sizeof(mask))
         return -EINVAL;
+    bool irq = spin_lock(&app.lock);
+    struct thread *thread = thread_by_tid(args->a[0]);
+    if (thread)
+        mask = thread->affinity & present_cpus();
+    spin_unlock(&app.lock, irq);
+    if (!thread)
+        return -ESRCH;
     int error = app_copy_out(args->a[2], &mask, sizeof(mask));
     return error ? error : (long)sizeof(mask);
+}
+
+/* (pid, bytes, mask) */
+SYSCALL(sched_setaffinity)
+{
+    uint64_t mask = 0;
+    int error = app_copy_in(&mask, args->a[2], MIN(args->a[1], sizeof(mask)));
+
+    if (error)
+        return error;
+    bool irq = spin_lock(&app.lock);
+    struct thread *thread = thread_by_tid(args->a[0]);
+    if (!thread)
+        error = -ESRCH;
+    else if (thread != thread_current())
+        error = thread_set_affinity(thread, mask);
+    spin_unlock(&app.lock, irq);
+    return thread == thread_current() ? thread_set_affinity(thread, mask) : error;
 }
 
 /* (pid, param): everything runs at SCHED_OTHER, priority 0 */

@@ -191,6 +191,43 @@ struct arch_cpu_stacks {
 void arch_cpu_init(struct arch_cpu *cpu, uint32_t index);                 /* early: static stacks */
 void arch_cpu_set_stacks(struct arch_cpu *cpu, const struct arch_cpu_stacks *stacks);
 
+/* ---- several CPUs ------------------------------------------------------------------------------ */
+
+struct arch_cpu_info {
+    uint32_t hardware_id;             /* of the local interrupt controller */
+    uint32_t node;                    /* memory node: 0, 1, ... below 64, no gaps; 0 by default */
+};
+
+/* The processors that the firmware lists and that can run, this one first; the count, at most @max. */
+uint32_t arch_cpus_find(struct arch_cpu_info *infos, uint32_t max);
+
+/**
+ * arch_cpu_start() - start another processor on @stack_top, bound to @cpu, with interrupts off.
+ * It calls arch_upcalls.cpu_started(@cpu), which does not return. To be called one CPU at a time.
+ * Errors: -ETIMEDOUT it did not come up; -ENOMEM.
+ */
+int arch_cpu_start(struct arch_cpu *cpu, uint32_t index, const struct arch_cpu_info *info,
+                   const struct arch_cpu_stacks *stacks, uintptr_t stack_top);
+
+/* Makes another CPU pass through arch_upcalls.preempt() soon. Any context. */
+void arch_ipi_reschedule(uint32_t cpu_index);
+
+/* For a report: all other CPUs stop where they are, for good; of two callers one stops too, and does
+ * not return. Interrupts are off from then on. Any context. */
+void arch_stop_others(void);
+
+/* One turn of a busy wait with interrupts possibly off: pauses, and serves a TLB flush that another CPU
+ * waits for. Every loop that waits for another CPU calls it. */
+void arch_spin_wait(void);
+
+/* The memory nodes that the firmware lists: [start, end) of physical memory, in any order, not
+ * necessarily page-aligned or RAM, and no truer than the firmware; the count, at most @max. */
+struct arch_memory_node {
+    uint64_t start, end;
+    uint32_t node;
+};
+uint32_t arch_memory_nodes(struct arch_memory_node *nodes, uint32_t max);
+
 /* ---- memory ------------------------------------------------------------------------------------ */
 
 #define ARCH_READ 1u
@@ -223,7 +260,7 @@ extern uintptr_t arch_io_window;                      /* ARCH_IO_WINDOW_BYTES, f
  * Errors: -ENOMEM no table page; nothing stays mapped.
  */
 int arch_map(uintptr_t va, uint64_t phys, size_t count, unsigned access);
-/* Unmaps what is mapped in the range and flushes this CPU's TLB for it. */
+/* Unmaps what is mapped in the range and flushes the TLBs of all CPUs for it before it returns. */
 void arch_unmap(uintptr_t va, size_t count);
 void arch_protect(uintptr_t va, size_t count, unsigned access);
 /* The frame and access behind @va; false if none. */
@@ -261,10 +298,11 @@ struct irq_ops {
 };
 struct irq {
     const struct irq_ops *ops;
-    uint32_t vector;                                  /* filled by arch_irq_attach() */
+    uint32_t vector, cpu_index;                       /* filled by arch_irq_attach() */
 };
-/* Gives @irq a free vector on this CPU. -ENOSPC none left. */
+/* Gives @irq a free vector on this CPU, where it is handled from then on. -ENOSPC none left. */
 int arch_irq_attach(struct irq *irq);
+/* From any CPU; when it returns the handler does not run. Not under a lock that the handler takes. */
 void arch_irq_detach(struct irq *irq);
 /* What a device must write where (MSI/MSI-X) to raise @irq. */
 void arch_irq_message(const struct irq *irq, uint64_t *address, uint32_t *data);
@@ -320,6 +358,8 @@ struct arch_upcalls {
     void (*thread_start)(struct arch_thread *thread);
     /* See arch_switched(). Interrupt stack, interrupts off. */
     void (*switched)(struct arch_thread *prev, struct arch_thread *next);
+    /* First code of a CPU that arch_cpu_start() started: on its stack, interrupts off. */
+    noreturn_fn void (*cpu_started)(struct arch_cpu *cpu);
     /* The CPU's timer fired. Interrupt stack, interrupts off. */
     void (*timer)(void);
     /* After every interrupt: a thread to switch to, or NULL to go on with this one. */
@@ -328,6 +368,9 @@ struct arch_upcalls {
     void (*syscall)(struct arch_frame *frame);
     /* A fault in app code (rip below ARCH_APP_END), moved to the home stack, interrupts on. May sleep. */
     void (*app_fault)(struct arch_frame *frame, uintptr_t address);
+    /* A page fault, with the CPU's error code: true if a stack grew, and the instruction is to be tried again.
+     * On the fault's IST stack, interrupts off. */
+    bool (*stack_fault)(uintptr_t address, uint64_t error);
     /* A fault in kernel code without a fix-up, on the vector's IST stack, interrupts off. */
     noreturn_fn void (*kernel_fault)(struct arch_frame *frame, enum arch_fault_kind kind, uintptr_t address);
     /* A zeroed frame for a page table (physical address), or 0. */

@@ -14,6 +14,7 @@
 #define CPU_SCRATCH1 32
 #define CPU_HOME_TOP 40
 #define CPU_IRQ_STACK_TOP 48
+#define CPU_PORT 64
 
 /* struct arch_thread; FRAME_END is what IST 1 of the task state segment points at */
 #define THREAD_RSP 0
@@ -34,5 +35,9 @@
 
 #define KERNEL_CS 0x08
 #define KERNEL_DS 0x10
+
+/* x86_64: struct x86_cpu, reached through CPU_PORT, and how far its IST slots move */
+#define X86_NMI_SLOT 60
+#define X86_IST_SHIFT 2048
 
 #define EIO_VALUE 5

@@ -22,6 +22,7 @@
 #include <rt/page.h>
 #include <rt/param.h>
 #include <rt/sched.h>
+#include <rt/stack.h>
 #include <rt/thread.h>
 #include <rt/work.h>
 #include <rt/xstack.h>
@@ -64,13 +65,23 @@ void kernel_main(void)
         machine_end(EXIT_PARAM);
     }
     params_parse(boot_info.command_line);
-    params_echo();
     page_init();
     sched_init();
-    must(cpu_map_stacks(cpu), "guarded stacks for CPU 0");
+    struct stack *boot_stack =
+        stack_register(boot_info.stack_base, boot_info.stack_top, true, STACK_IDLE, "boot");
+    boot_stack->owner = cpu->idle;
+    cpu->idle->home = cpu->idle->stack = boot_stack;
+    struct arch_cpu_stacks stacks = {0};
+    must(cpu_map_stacks(&stacks), "guarded stacks for CPU 0");
+    arch_cpu_set_stacks(&cpu->arch, &stacks);
+    uint32_t cpus_up = cpu_start_all((uint32_t)params.cpus);
+    params_check_cpus(cpus_up);
+    params.cpus = cpus_up;
+    params_echo();
     must(xstack_init(), "extra stacks (lower stack.extra, or give more memory)");
-    console_printf("memory: %lu MiB, %lu MiB free; one CPU in use\n",
-                   (unsigned long)(page_count_total() >> 8), (unsigned long)(page_count_free() >> 8));
+    console_printf("memory: %lu MiB, %lu MiB free; CPUs in use: %u\n",
+                   (unsigned long)(page_count_total() >> 8), (unsigned long)(page_count_free() >> 8),
+                   cpus_up);
     must(thread_create(&init_def, NULL, NULL), "the init thread");
     arch_irq_enable();
     sched_idle_loop();

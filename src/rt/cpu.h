@@ -7,6 +7,7 @@
 #include <rt/spinlock.h>
 
 struct thread;
+struct timer;
 
 #define CPUS_MAX 64
 
@@ -16,11 +17,16 @@ struct cpu {
     struct spinlock run_lock;
     struct list ready;                /* run_lock */
     bool need_resched;
+    uint32_t ready_count;             /* run_lock; read without it to find the busiest */
+    uint32_t node;                    /* memory node */
+    bool online;                      /* its idle thread runs; atomic */
     uint64_t slice_end_ns;
     struct spinlock timer_lock;
     struct list timers;               /* timer_lock; by deadline */
+    uint64_t first_ns;                /* deadline of the first timer; written under timer_lock */
     uint64_t armed_ns;                /* what the CPU's timer is set to; UINT64_MAX: nothing */
     uint64_t sampled_ns;
+    struct timer *firing;             /* the timer whose fire() runs here; atomic */
     struct spinlock work_lock;
     struct list work;                 /* work_lock */
     bool worker_waits;                /* work_lock; for work, not inside some execute() */
@@ -30,11 +36,14 @@ struct cpu {
 
 extern struct cpu *cpus[CPUS_MAX];
 extern uint32_t cpu_count;
+/* The same CPU as long as interrupts are off or the thread is bound to it; else a hint. */
 static inline struct cpu *this_cpu(void) { return (struct cpu *)arch_cpu(); }
 
 /* Makes CPU 0's area and turns the boot context into its idle thread. */
 void sched_init(void);
-/* Gives the CPU its guarded interrupt, IST and report stacks. -ENOMEM. */
-int cpu_map_stacks(struct cpu *cpu);
+/* Maps the guarded interrupt, IST and report stacks of a CPU. -ENOMEM. */
+int cpu_map_stacks(struct arch_cpu_stacks *stacks);
+/* Starts all other processors that the firmware lists, at most @most in all; how many run then. */
+uint32_t cpu_start_all(uint32_t most);
 /* The boot context becomes the idle loop; never returns. */
 noreturn_fn void sched_idle_loop(void);

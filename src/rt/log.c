@@ -54,7 +54,7 @@ void console_write(const char *text, size_t bytes)
     }
 }
 
-/* A whole line of the kernel's own: starts in column 0. Not behind a lock that a dead context may hold. */
+/* A whole line of the kernel's own: starts in column 0. In a report the lock may be held by what died. */
 static void write_line(const char *text, size_t bytes)
 {
     bool broken = spin_is_locked(&console_lock) && this_cpu()->spin_depth;
@@ -150,6 +150,30 @@ void log_flush(void)
         console_printf("(%lu log lines were lost)\n", (unsigned long)lost);
 }
 
+/* Waits a moment for a lock, so that its holder is not stopped with it; then it is free in any case. */
+static void take_over(struct spinlock *lock, uint64_t deadline_ns)
+{
+    bool irq;
+    while (!spin_try_lock(lock, &irq) && arch_now_ns() < deadline_ns)
+        arch_spin_wait();
+}
+
+void log_stop_others(void)
+{
+    static const struct spinlock unlocked = SPINLOCK_INIT;
+    static bool stopped;
+    arch_irq_disable();
+    if (stopped)
+        return;
+    stopped = true;
+    uint64_t deadline_ns = arch_now_ns() + 100 * NS_PER_MS;
+    take_over(&ring_lock, deadline_ns);
+    take_over(&console_lock, deadline_ns);
+    arch_stop_others();
+    ring_lock = unlocked;
+    console_lock = unlocked;
+}
+
 static void log_run(void *argument)
 {
     (void)argument;
@@ -162,6 +186,6 @@ static void log_run(void *argument)
         log_flush();
     }
 }
-static const struct thread_def log_def = {.name = "log", .run = log_run};
+static const struct thread_def log_def = {.name = "log", .wired = true, .run = log_run};
 
 int log_start(void) { return thread_create(&log_def, NULL, &log_thread); }

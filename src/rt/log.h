@@ -45,6 +45,8 @@ void log_format_check(const char *format, ...) printf_like(1, 2);
 int log_start(void);
 /* Writes out all that is stored. Thread context, or a machine that is ending. */
 void log_flush(void);
+/* Stops all other CPUs for good, and takes over console and ring even from one that held their locks. */
+void log_stop_others(void);
 void log_set_level(enum log_level level);
 
 /* A line straight to the console, for boot messages and reports; up to 512 bytes. Shallow context only. */

@@ -17,6 +17,9 @@ noreturn_fn void machine_end(unsigned status)
     struct xstack_totals t;
     arch_irq_disable();               /* nobody else runs, so nobody prints after the last line */
     log_flush();
+    unsigned long deepest = stack_deepest();   /* takes locks: while their holders run */
+    log_stop_others();
+    log_flush();
     xstack_print_depths();
     xstack_totals(&t);
     strbuf_init(&sb, extra, sizeof(extra));
@@ -29,6 +32,6 @@ noreturn_fn void machine_end(unsigned status)
                    status, app_end.name ? app_end.name : "-", (unsigned long)t.total,
                    (unsigned long)t.free, (unsigned long)t.low_water, (unsigned long)t.requests,
                    (unsigned long)t.switches, (unsigned long)t.refusals, (unsigned long)t.waits,
-                   (unsigned long)stack_deepest(), extra);
+                   deepest, extra);
     arch_machine_exit(status);
 }

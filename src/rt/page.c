@@ -161,6 +161,8 @@ void *page_alloc(unsigned order)
     return block ? block : try_alloc(order);
 }
 
+void *page_try_alloc(void) { return try_alloc(0); }
+
 void *page_alloc_zeroed(unsigned order)
 {
     void *block = page_alloc(order);

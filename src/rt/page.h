@@ -18,6 +18,7 @@ void page_init(void);
  */
 void *page_alloc(unsigned order);
 void *page_alloc_zeroed(unsigned order);
+void *page_try_alloc(void);           /* one frame, without asking the caches: for the switch of threads */
 void page_free(void *pages, unsigned order);
 /* The order of an allocated block, from its first address. */
 unsigned page_order(const void *pages);

@@ -11,7 +11,8 @@
 #include <rt/xstack.h>
 
 #define LINE_BYTES_MAX 4096u
-#define CPUS_SUPPORTED 1u
+#define CPUS_SUPPORTED 64u
+#define GROWN_STACK_BYTES KIB(16)     /* stack.size with stack.grow, unless it is given */
 
 struct params params;
 
@@ -28,9 +29,10 @@ struct param_def {
 };
 
 static const char *const policies[] = {"eio", NULL};
-static const char *const growths[] = {"off", NULL};
+static const char *const growths[] = {"off", "fault", "prefill", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
-static uint64_t policy, growth, help;
+static uint64_t policy, help;
+static bool extra_given, size_given;
 
 static const struct param_def defs[] = {
     {.name = "stack.extra", .type = PARAM_UINT, .text_default = "64", .max = 65536,
@@ -45,7 +47,8 @@ static const struct param_def defs[] = {
     {.name = "stack.policy", .type = PARAM_CHOICE, .text_default = "eio", .choices = policies,
      .value = &policy, .what = "what a probe does when no extra stack is left"},
     {.name = "stack.grow", .type = PARAM_CHOICE, .text_default = "off", .choices = growths,
-     .value = &growth, .what = "whether home stacks grow on demand"},
+     .value = &params.stack_grow,
+     .what = "whether home stacks start with one page and grow to stack.size (then 16K)"},
     {.name = "stack.need", .type = PARAM_NEED, .text_default = "auto", .max = KIB(64),
      .value = &params.stack_need,
      .what = "bytes demanded at every probe beyond its own need; force: every probe switches"},
@@ -58,8 +61,8 @@ static const struct param_def defs[] = {
      .what = "the app's first current directory"},
     {.name = "mem", .type = PARAM_SIZE, .min = MIB(4), .max = GIB(1024), .step = KIB(4),
      .value = &params.mem, .what = "use at most this much memory"},
-    {.name = "cpus", .type = PARAM_UINT, .text_default = "1", .min = 1, .max = CPUS_SUPPORTED,
-     .value = &params.cpus, .what = "use at most this many CPUs; this version runs on one"},
+    {.name = "cpus", .type = PARAM_UINT, .text_default = "64", .min = 1, .max = CPUS_SUPPORTED,
+     .value = &params.cpus, .what = "use at most this many CPUs"},
     {.name = "log", .type = PARAM_CHOICE, .text_default = "info", .choices = log_levels,
      .value = &params.log_level, .what = "the least important log lines to show"},
     {.name = "help", .type = PARAM_FLAG, .value = &help, .what = "list the parameters, then end"},
@@ -224,6 +227,8 @@ static void take_word(char *word)
             bad_value(def, "");
         else
             set_value(def, word + length + 1);
+        extra_given |= def->value == &params.stack_extra;
+        size_given |= def->value == &params.stack_size;
         return;
     }
     unknown_name(word);
@@ -268,15 +273,18 @@ static void print_help(void)
     }
 }
 
-/* What single values cannot tell. */
-static void check_together(void)
+void params_check_cpus(uint32_t cpus)
 {
-    if (params.stack_extra * params.cpus > params.stack_extra_max) {
-        console_printf("spillway: bad boot parameter stack.extra=%lu: allowed is at most "
-                       "stack.extra_max=%lu for all CPUs together (nearest known name: stack.extra_max)\n",
-                       (unsigned long)params.stack_extra, (unsigned long)params.stack_extra_max);
-        machine_end(EXIT_PARAM);
+    if (params.stack_extra * cpus <= params.stack_extra_max)
+        return;
+    if (!extra_given) {
+        params.stack_extra = params.stack_extra_max / cpus;
+        return;
     }
+    console_printf("spillway: bad boot parameter stack.extra=%lu: allowed is at most stack.extra_max=%lu "
+                   "for all %u CPUs together (nearest known name: stack.extra_max)\n",
+                   (unsigned long)params.stack_extra, (unsigned long)params.stack_extra_max, cpus);
+    machine_end(EXIT_PARAM);
 }
 
 void params_parse(const char *line)
@@ -308,7 +316,9 @@ void params_parse(const char *line)
         print_help();
         machine_end(0);
     }
-    check_together();
+    if (params.stack_grow && !size_given)
+        params.stack_size = GROWN_STACK_BYTES;
+    params_check_cpus(1);
     log_set_level((enum log_level)params.log_level);
 }
 

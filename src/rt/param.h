@@ -16,6 +16,7 @@ enum param_type { PARAM_UINT, PARAM_SIZE, PARAM_CHOICE, PARAM_STRING, PARAM_LIST
 struct params {
     uint64_t stack_extra, stack_extra_size, stack_extra_max, stack_size;
     uint64_t stack_need;              /* bytes added; PARAM_NEED_FORCE: every probe switches */
+    uint64_t stack_grow;              /* enum stack_growth */
     uint64_t mem, cpus, log_level;
     const char *app, *cwd;
     const char *mounts[PARAM_LIST_MAX], *env[PARAM_LIST_MAX];
@@ -28,5 +29,7 @@ extern struct params params;
 
 /* Parses boot_info.command_line into `params`; ends the machine on an error and for `help`. */
 void params_parse(const char *line);
+/* Now that the number of CPUs is known: whether stack.extra on each of them fits; ends the machine if not. */
+void params_check_cpus(uint32_t cpus);
 /* Prints the effective settings, one line. */
 void params_echo(void);

@@ -32,6 +32,7 @@ struct report {
 };
 
 static uint32_t reports_begun;
+static struct cpu *reporter;
 
 /* ---- backtrace ---- */
 
@@ -135,23 +136,40 @@ static void print_registers(const struct arch_frame *f)
     console_printf("r14 %016lx r15 %016lx vector %lu error %lx\n", f->r14, f->r15, f->vector, f->error);
 }
 
+static void print_last_owner(const struct stack *stack)
+{
+    if (!stack->owner && stack->last_owner_name[0])
+        console_printf("last owner: thread %u \"%s\"\n", stack->last_owner, stack->last_owner_name);
+}
+
 /* A guard hit: which stack, which side, how far. Returns the status. */
 static unsigned describe_page_fault(const struct report *r)
 {
     enum stack_side side;
-    struct stack *stack = stack_find(r->address, &side);
+    struct stack *stack = stack_find_any(r->address, &side);
     const char *access = r->frame->error & 16 ? "fetch" : r->frame->error & 2 ? "write" : "read";
+    if (stack && stack->state == STACK_GONE) {
+        console_printf("spillway: GUARD HIT: freed stack: %s at %016lx, where the %s stack was\n", access,
+                       (unsigned long)r->address, stack->label ? stack->label : "next");
+        print_last_owner(stack);
+        return EXIT_GUARD;
+    }
     if (!stack || side == STACK_INSIDE) {
-        console_printf("spillway: PANIC: kernel page fault: %s at %016lx%s\n", access,
-                       (unsigned long)r->address, r->address < PAGE_BYTES ? " (null pointer)" : "");
+        console_printf("spillway: PANIC: kernel page fault: %s at %016lx%s%s\n", access,
+                       (unsigned long)r->address, r->address < PAGE_BYTES ? " (null pointer)" : "",
+                       stack && stack->grows ? " (a page that a stack does not have)" : "");
+        if (stack)
+            print_stack("in: ", stack);
         return EXIT_PANIC;
     }
     bool low = side == STACK_GUARD_LOW;
-    console_printf("spillway: GUARD HIT: stack %s: %s at %016lx, %lu bytes %s the %s stack\n",
-                   low ? "overflow" : "underflow", access, (unsigned long)r->address,
+    console_printf("spillway: GUARD HIT: %s %s: %s at %016lx, %lu bytes %s the %s%s\n",
+                   stack->kind == STACK_BUFFER ? "buffer" : "stack", low ? "overflow" : "underflow",
+                   access, (unsigned long)r->address,
                    (unsigned long)(low ? stack->base - r->address : r->address - stack->top + 1),
-                   low ? "below" : "above", stack->label);
+                   low ? "below" : "above", stack->label, stack->kind == STACK_BUFFER ? "" : " stack");
     print_stack("hit: ", stack);
+    print_last_owner(stack);
     if (stack->owner)
         console_printf("owner: thread %u \"%s\"\n", stack->owner->id, stack->owner->name);
     if (stack->previous && stack->probe < PROBE_COUNT)
@@ -160,12 +178,19 @@ static unsigned describe_page_fault(const struct report *r)
     return EXIT_GUARD;
 }
 
+/* Not a page that a growing stack lacks: that would be no reason for a double fault. */
+static bool in_a_guard(uintptr_t address)
+{
+    enum stack_side side;
+    return stack_find(address, &side) && side != STACK_INSIDE;
+}
+
 static unsigned describe_fault(const struct report *r)
 {
     static const char *const kinds[] = {"page fault", "double fault", "NMI", "machine check",
                                         "exception"};
     /* A push into a guard page with no IST entry free, or a fault while delivering one. */
-    if (r->kind == ARCH_FAULT_PAGE || (r->kind == ARCH_FAULT_DOUBLE && stack_find(r->address, NULL)))
+    if (r->kind == ARCH_FAULT_PAGE || (r->kind == ARCH_FAULT_DOUBLE && in_a_guard(r->address)))
         return describe_page_fault(r);
     console_printf("spillway: PANIC: %s, vector %lu, error %lx\n", kinds[r->kind], r->frame->vector,
                    r->frame->error);
@@ -176,8 +201,14 @@ noreturn_fn void arch_report_body(void *context)
 {
     struct report *r = context;
     arch_irq_disable();
+    struct cpu *nobody = NULL;
+    /* The first CPU to get here reports; others that die at the same time wait to be stopped. */
+    if (!__atomic_compare_exchange_n(&reporter, &nobody, this_cpu(), false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_ACQUIRE) && nobody != this_cpu())
+        for (;;)
+            arch_spin_wait();
     this_cpu()->spin_depth++;             /* nothing below may sleep or be pre-empted */
-    uint32_t nth = __atomic_fetch_add(&reports_begun, 1, __ATOMIC_RELAXED);
+    uint32_t nth = reports_begun++;
     if (nth > 0) {
         if (nth == 1)
             console_printf("spillway: PANIC: a fault inside a report\n");
@@ -187,6 +218,7 @@ noreturn_fn void arch_report_body(void *context)
             machine_end(EXIT_PANIC);
         arch_machine_exit(EXIT_PANIC);
     }
+    log_stop_others();
     log_flush();
     unsigned status = EXIT_PANIC;
     if (r->frame) {

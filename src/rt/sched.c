@@ -11,11 +11,12 @@
  */
 #include <rt/sched.h>
 
-#include <lib/string.h>
+#include <lib/errno.h>
 #include <rt/app_ops.h>
 #include <rt/assert.h>
 #include <rt/cpu.h>
 #include <rt/stack.h>
+#include <rt/stack_grow.h>
 #include <rt/thread.h>
 #include <rt/timer.h>
 #include <rt/work.h>
@@ -23,10 +24,36 @@
 
 #define SLICE_NS (10 * NS_PER_MS)
 
-struct cpu *cpus[CPUS_MAX];
-uint32_t cpu_count;
-
 static struct cpu *cpu_of(const struct thread *thread) { return cpus[thread->cpu_index]; }
+
+static uint64_t cpu_bit(uint32_t index) { return UINT64_C(1) << index; }
+
+/* Turns interrupts off before it looks: a running thread cannot move then. */
+static struct cpu *lock_own(struct thread *self, bool *irq)
+{
+    *irq = arch_irq_save();
+    struct cpu *cpu = cpu_of(self);
+    spin_lock(&cpu->run_lock);
+    return cpu;
+}
+
+/* The CPU whose lock guards @thread may change until that lock is held. */
+static struct cpu *lock_cpu_of(struct thread *thread, bool *irq)
+{
+    for (;;) {
+        struct cpu *cpu = cpus[__atomic_load_n(&thread->cpu_index, __ATOMIC_RELAXED)];
+        *irq = spin_lock(&cpu->run_lock);
+        if (cpu == cpus[thread->cpu_index])
+            return cpu;
+        spin_unlock(&cpu->run_lock, *irq);
+    }
+}
+
+static bool is_idle(const struct cpu *cpu)
+{
+    return __atomic_load_n(&cpu->arch.current, __ATOMIC_RELAXED) == &cpu->idle->arch &&
+           !__atomic_load_n(&cpu->ready_count, __ATOMIC_RELAXED);
+}
 
 /* ---- ready list; run_lock held ---- */
 
@@ -34,18 +61,74 @@ static void make_ready(struct cpu *cpu, struct thread *thread)
 {
     thread->runnable = true;
     list_push_back(&cpu->ready, &thread->run_link);
-    struct thread *running = (struct thread *)cpu->arch.current;
-    if (running == cpu->idle)
+    cpu->ready_count++;
+    if (cpu->arch.current == &cpu->idle->arch)
         cpu->need_resched = true;
     else if (cpu->slice_end_ns == UINT64_MAX)
         cpu->slice_end_ns = arch_now_ns() + SLICE_NS;
-    timer_rearm();
+    else
+        return;                       /* it will be looked at when the slice ends */
+    if (cpu == this_cpu())
+        timer_rearm();
+    else
+        arch_ipi_reschedule(cpu->arch.index);
+}
+
+/*
+ * Where a thread that becomes ready shall run: where it ran last if that CPU is idle or still uses its stack, else
+ * on an idle CPU, else where it ran last. Interrupts are off.
+ */
+static struct cpu *choose_cpu(const struct thread *thread)
+{
+    struct cpu *last = cpu_of(thread);
+    bool last_allowed = thread->affinity & cpu_bit(last->arch.index);
+    if (cpu_count == 1 || __atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE) ||
+        (last_allowed && is_idle(last)))
+        return last;
+    struct cpu *allowed = last_allowed ? last : NULL;
+    for (uint32_t i = 0; i < cpu_count; i++) {
+        if (!(thread->affinity & cpu_bit(i)))
+            continue;
+        if (is_idle(cpus[i]))
+            return cpus[i];
+        if (!allowed)
+            allowed = cpus[i];
+    }
+    return allowed ? allowed : last;
+}
+
+/* @thread is ready and in no list; @locked is the CPU whose run_lock is held. Gives that lock back. */
+static void enqueue(struct cpu *locked, struct thread *thread, bool irq)
+{
+    struct cpu *target = choose_cpu(thread);
+    if (target != locked) {
+        thread->runnable = true;
+        __atomic_store_n(&thread->cpu_index, target->arch.index, __ATOMIC_RELEASE);
+        spin_unlock(&locked->run_lock, false);
+        spin_lock(&target->run_lock);
+    }
+    make_ready(target, thread);
+    spin_unlock(&target->run_lock, irq);
+}
+
+/* While pages for stacks are short, threads whose stacks grow are passed over. */
+static struct thread *first_to_run(struct cpu *cpu)
+{
+    for (struct list *link = cpu->ready.next; link != &cpu->ready; link = link->next) {
+        struct thread *thread = list_entry(link, struct thread, run_link);
+        if (stack_grow_may_run(cpu, thread))
+            return thread;
+    }
+    return NULL;
 }
 
 static struct thread *pick_next(struct cpu *cpu)
 {
-    struct list *link = list_pop_front(&cpu->ready);
-    struct thread *next = link ? list_entry(link, struct thread, run_link) : cpu->idle;
+    struct thread *found = first_to_run(cpu), *next = found ? found : cpu->idle;
+    if (found) {
+        list_remove(&found->run_link);
+        cpu->ready_count--;
+    }
     if (next->state == THREAD_READY)
         next->state = THREAD_RUNNING;
     next->on_cpu = true;
@@ -70,7 +153,11 @@ static struct thread *next_for(struct cpu *cpu, struct thread *prev, bool volunt
     } else if (!prev->idle) {
         if (prev->state == THREAD_RUNNING)
             prev->state = THREAD_READY;
+        prev->moving = !(prev->affinity & cpu_bit(cpu->arch.index));
+        if (prev->moving)
+            return pick_next(cpu);    /* sched_switched() finds another CPU for it */
         list_push_back(&cpu->ready, &prev->run_link);
+        cpu->ready_count++;
     }
     struct thread *next = pick_next(cpu);
     return next == prev ? NULL : next;
@@ -92,6 +179,18 @@ static void schedule(void)
     arch_irq_restore(irq);
 }
 
+/* Threads wait here while another CPU has nothing to do: it shall steal. Interrupts off. */
+static void wake_idle_cpu(struct cpu *cpu)
+{
+    if (!cpu->ready_count)
+        return;
+    for (uint32_t i = 0; i < cpu_count; i++)
+        if (cpus[i] != cpu && is_idle(cpus[i])) {
+            arch_ipi_reschedule(i);
+            return;
+        }
+}
+
 struct arch_thread *sched_preempt(void)
 {
     struct cpu *cpu = this_cpu();
@@ -106,11 +205,15 @@ struct arch_thread *sched_preempt(void)
         return NULL;
     }
     spin_lock(&cpu->run_lock);
-    if (stops)
+    if (stops) {
         prev->state = THREAD_BLOCKED;     /* for ever: the app is ending */
+        prev->wake_pending = false;
+    }
     struct thread *next = next_for(cpu, prev, stops);
     spin_unlock(&cpu->run_lock, false);
     timer_rearm();
+    if (cpu_count > 1)
+        wake_idle_cpu(cpu);
     return next ? &next->arch : NULL;
 }
 
@@ -127,10 +230,17 @@ void sched_switched(struct arch_thread *prev_arch, struct arch_thread *next_arch
     prev->cpu_ns += now - prev->started_ns;
     next->started_ns = now;
     next->switches++;
-    bool dead = prev->state == THREAD_DEAD;
+    bool dead = prev->state == THREAD_DEAD, moving = prev->moving;
+    stack_switched(prev, next);
     __atomic_store_n(&prev->on_cpu, false, __ATOMIC_RELEASE);
-    if (dead)
+    if (dead) {
         thread_reap_later(prev);
+    } else if (moving) {
+        struct cpu *cpu = this_cpu();
+        spin_lock(&cpu->run_lock);
+        prev->moving = false;
+        enqueue(cpu, prev, false);
+    }
 }
 
 /* ---- blocking ---- */
@@ -138,22 +248,24 @@ void sched_switched(struct arch_thread *prev_arch, struct arch_thread *next_arch
 void thread_prepare_block(void)
 {
     struct thread *thread = thread_current();
-    struct cpu *cpu = cpu_of(thread);
-    bool irq = spin_lock(&cpu->run_lock);
+    bool irq;
+    struct cpu *cpu = lock_own(thread, &irq);
     thread->state = THREAD_BLOCKED;
     thread->wake_pending = false;
     thread->timed_out = false;
-    spin_unlock(&cpu->run_lock, irq);
+    spin_unlock(&cpu->run_lock, false);
+    arch_irq_restore(irq);
 }
 
 void thread_cancel_block(void)
 {
     struct thread *thread = thread_current();
-    struct cpu *cpu = cpu_of(thread);
-    bool irq = spin_lock(&cpu->run_lock);
+    bool irq;
+    struct cpu *cpu = lock_own(thread, &irq);
     thread->state = THREAD_RUNNING;
     thread->wake_pending = false;
-    spin_unlock(&cpu->run_lock, irq);
+    spin_unlock(&cpu->run_lock, false);
+    arch_irq_restore(irq);
 }
 
 bool thread_block(uint64_t deadline_ns)
@@ -164,23 +276,22 @@ bool thread_block(uint64_t deadline_ns)
         timer_start(&thread->sleep_timer, deadline_ns);
     schedule();
     if (deadline_ns != UINT64_MAX)
-        timer_cancel(&thread->sleep_timer);
+        timer_cancel_wait(&thread->sleep_timer);
     return !thread->timed_out;
 }
 
 void thread_wake(struct thread *thread)
 {
-    struct cpu *cpu = cpu_of(thread);
-    bool irq = spin_lock(&cpu->run_lock);
-    if (thread->state == THREAD_BLOCKED) {
-        if (thread->runnable) {
+    bool irq;
+    struct cpu *cpu = lock_cpu_of(thread, &irq);
+    if (thread->state != THREAD_BLOCKED || thread->runnable) {
+        if (thread->state == THREAD_BLOCKED)
             thread->wake_pending = true;
-        } else {
-            thread->state = THREAD_READY;
-            make_ready(cpu, thread);
-        }
+        spin_unlock(&cpu->run_lock, irq);
+        return;
     }
-    spin_unlock(&cpu->run_lock, irq);
+    thread->state = THREAD_READY;
+    enqueue(cpu, thread, irq);
 }
 
 static void sleep_expired(struct timer *timer)
@@ -217,55 +328,108 @@ void preempt_enable(void)
 
 void assert_may_sleep(const char *what)
 {
-    struct cpu *cpu = this_cpu();
-    if (cpu->arch.irq_depth || !arch_irq_enabled() || cpu->spin_depth || thread_current()->preempt_off)
+    bool on = arch_irq_save();
+    const struct cpu *cpu = this_cpu();
+    bool in_irq = cpu->arch.irq_depth, holds = cpu->spin_depth;
+    arch_irq_restore(on);
+    if (!on || in_irq || holds || thread_current()->preempt_off)
         panic("%s may sleep, but was called %s", what,
-              cpu->arch.irq_depth ? "from an interrupt"
-              : cpu->spin_depth   ? "with a spin lock held"
-                                  : "with interrupts or pre-emption off");
+              in_irq  ? "from an interrupt"
+              : holds ? "with a spin lock held"
+                      : "with interrupts or pre-emption off");
+}
+
+/* ---- balancing ---- */
+
+/* A thread out of @victim's ready list that @cpu may run and that no CPU's stack switch still uses. */
+static struct thread *take_from(struct cpu *victim, const struct cpu *cpu)
+{
+    struct thread *thread, *found = NULL;
+    spin_lock(&victim->run_lock);
+    list_for_each(thread, &victim->ready, run_link)
+        if ((thread->affinity & cpu_bit(cpu->arch.index)) &&
+            !__atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE)) {
+            found = thread;
+            break;
+        }
+    if (found) {
+        list_remove(&found->run_link);
+        victim->ready_count--;
+        __atomic_store_n(&found->cpu_index, cpu->arch.index, __ATOMIC_RELEASE);
+    }
+    spin_unlock(&victim->run_lock, false);
+    return found;
+}
+
+/* For an idle CPU, interrupts off: takes a thread from the longest ready list. */
+static void steal(struct cpu *cpu)
+{
+    struct cpu *busiest = NULL;
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < cpu_count; i++) {
+        uint32_t count = __atomic_load_n(&cpus[i]->ready_count, __ATOMIC_RELAXED);
+        if (cpus[i] != cpu && count > most) {
+            most = count;
+            busiest = cpus[i];
+        }
+    }
+    struct thread *thread = busiest ? take_from(busiest, cpu) : NULL;
+    if (!thread)
+        return;
+    spin_lock(&cpu->run_lock);
+    make_ready(cpu, thread);
+    spin_unlock(&cpu->run_lock, false);
 }
 
 /* ---- start ---- */
 
 void sched_thread_ready(struct thread *thread)
 {
-    thread->cpu_index = this_cpu()->arch.index;
-    struct cpu *cpu = cpu_of(thread);
-    bool irq = spin_lock(&cpu->run_lock);
+    bool irq;
+    struct cpu *cpu = lock_cpu_of(thread, &irq);
     thread->state = THREAD_READY;
-    make_ready(cpu, thread);
-    spin_unlock(&cpu->run_lock, irq);
+    enqueue(cpu, thread, irq);
 }
 
-static struct cpu boot_cpu;
-static struct thread boot_idle;
-static const struct thread_def idle_def = {.name = "idle"};
-
-struct cpu *sched_boot_cpu(void) { return &boot_cpu; }
-
-void sched_init(void)
+int thread_set_affinity(struct thread *thread, uint64_t cpus_mask)
 {
-    struct cpu *cpu = &boot_cpu;
-    struct thread *idle = &boot_idle;
-    list_init(&cpu->ready);
-    list_init(&cpu->timers);
-    list_init(&cpu->work);
-    cpu->slice_end_ns = UINT64_MAX;
-    cpu->armed_ns = UINT64_MAX;
-    cpus[0] = cpu;
-    cpu_count = 1;
-    idle->def = &idle_def;
-    str_copy(idle->name, "idle/0", sizeof(idle->name));
-    idle->idle = true;
-    idle->state = THREAD_RUNNING;
-    idle->runnable = true;
-    idle->on_cpu = true;
-    list_init(&idle->parked);
-    list_init(&idle->run_link);
-    timer_init(&idle->sleep_timer, &thread_sleep_timer_ops);
-    thread_register(idle);
-    cpu->idle = idle;
-    arch_adopt_thread(&idle->arch);
+    uint64_t present = cpu_count == 64 ? UINT64_MAX : cpu_bit(cpu_count) - 1;
+    if (!(cpus_mask & present))
+        return -EINVAL;
+    bool irq;
+    struct cpu *cpu = lock_cpu_of(thread, &irq);
+    thread->affinity = cpus_mask;
+    bool misplaced = !(cpus_mask & cpu_bit(cpu->arch.index));
+    if (misplaced && thread->runnable && !list_empty(&thread->run_link) && !thread->on_cpu) {
+        list_remove(&thread->run_link);
+        cpu->ready_count--;
+        enqueue(cpu, thread, irq);
+        return 0;
+    }
+    if (misplaced && thread->on_cpu) {
+        cpu->need_resched = true;
+        if (cpu != this_cpu())
+            arch_ipi_reschedule(cpu->arch.index);
+    }
+    spin_unlock(&cpu->run_lock, irq);
+    if (misplaced && thread == thread_current())
+        thread_yield();
+    return 0;
+}
+
+void thread_kick_all(void)
+{
+    for (uint32_t i = 0; i < cpu_count; i++)
+        if (cpus[i] != this_cpu())
+            arch_ipi_reschedule(i);
+}
+
+static bool any_to_run(struct cpu *cpu)
+{
+    spin_lock(&cpu->run_lock);
+    bool any = first_to_run(cpu);
+    spin_unlock(&cpu->run_lock, false);
+    return any;
 }
 
 noreturn_fn void sched_idle_loop(void)
@@ -273,34 +437,13 @@ noreturn_fn void sched_idle_loop(void)
     for (;;) {
         arch_irq_disable();
         struct cpu *cpu = this_cpu();
-        if (list_empty(&cpu->ready))
+        if (list_empty(&cpu->ready) && cpu_count > 1)
+            steal(cpu);
+        bool short_of_pages = stack_grow_idle();
+        if (list_empty(&cpu->ready) || (short_of_pages && !any_to_run(cpu)))
             arch_idle();
         arch_irq_enable();
         if (!list_empty(&cpu->ready))
             schedule();
     }
-}
-
-int cpu_map_stacks(struct cpu *cpu)
-{
-    static const char *const labels[8] = {NULL,  NULL,  "page fault", "double fault",
-                                          "NMI", "#MC", "exception",  "debug"};
-    struct arch_cpu_stacks stacks = {0};
-    struct stack *stack;
-    int err = stack_map(4 * PAGE_BYTES, STACK_IRQ, "interrupt", &stack);
-    if (err)
-        return err;
-    stacks.irq_top = stack->top;
-    err = stack_map(4 * PAGE_BYTES, STACK_REPORT, "report", &stack);
-    if (err)
-        return err;
-    stacks.report_top = stack->top;
-    for (unsigned i = 2; i < 8; i++) {
-        err = stack_map(2 * PAGE_BYTES, STACK_IST, labels[i], &stack);
-        if (err)
-            return err;
-        stacks.ist_top[i] = stack->top;
-    }
-    arch_cpu_set_stacks(&cpu->arch, &stacks);
-    return 0;
 }

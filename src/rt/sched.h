@@ -11,6 +11,7 @@ struct timer_ops;
 extern const struct timer_ops thread_sleep_timer_ops;
 
 struct cpu *sched_boot_cpu(void);
+noreturn_fn void cpu_entry(struct arch_cpu *cpu);      /* arch_upcalls.cpu_started */
 void sched_thread_ready(struct thread *thread);       /* a new thread, to this CPU's ready list */
 void thread_register(struct thread *thread);          /* gives it an id, enters it in the list of all */
 void thread_reap_later(struct thread *thread);        /* its CPU has left it; interrupts off */

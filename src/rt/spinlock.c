@@ -10,9 +10,22 @@ bool spin_lock(struct spinlock *lock)
     bool irq = arch_irq_save();
     uint32_t ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
     while (__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket)
-        arch_relax();
+        arch_spin_wait();
     this_cpu()->spin_depth++;
     return irq;
+}
+
+bool spin_try_lock(struct spinlock *lock, bool *irq)
+{
+    *irq = arch_irq_save();
+    uint32_t serving = __atomic_load_n(&lock->serving, __ATOMIC_RELAXED);
+    if (__atomic_compare_exchange_n(&lock->next, &serving, serving + 1, false, __ATOMIC_ACQUIRE,
+                                    __ATOMIC_RELAXED)) {
+        this_cpu()->spin_depth++;
+        return true;
+    }
+    arch_irq_restore(*irq);
+    return false;
 }
 
 void spin_unlock(struct spinlock *lock, bool irq)

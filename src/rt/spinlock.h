@@ -18,5 +18,7 @@ struct spinlock {
 #define SPINLOCK_INIT {0, 0}
 
 bool spin_lock(struct spinlock *lock);
+/* One try; false: somebody has it, and interrupts are as they were. */
+bool spin_try_lock(struct spinlock *lock, bool *irq);
 void spin_unlock(struct spinlock *lock, bool irq);
 bool spin_is_locked(const struct spinlock *lock);

@@ -2,18 +2,23 @@
 /*
  * The stack window is cut into arenas, one for each power-of-two slot size; an address gives arena and
  * slot by shifting, so a fault handler finds a stack without a lock. Slots are handed out in order and
- * reused last-out-first; their guard pages are simply never mapped.
+ * reused first-out-first-in, so that the last owner of a stack that is gone stays known for long. Guard pages
+ * are simply never mapped. A slot's descriptor is never freed and never leaves the table.
  */
 #include <rt/stack.h>
 
 #include <arch/arch.h>
+#include <arch/stack_pages.h>
 #include <lib/bits.h>
 #include <lib/errno.h>
+#include <lib/string.h>
 #include <rt/assert.h>
-#include <rt/cpu.h>
 #include <rt/heap.h>
 #include <rt/page.h>
 #include <rt/spinlock.h>
+#include <rt/stack_grow_cpu.h>
+#include <rt/stack_internal.h>
+#include <rt/thread.h>
 
 #define SLOT_SHIFT_MIN 14u            /* 4 to 8 KiB of stack and two guards */
 #define ARENA_COUNT 16u
@@ -45,8 +50,9 @@ static uintptr_t slot_base(unsigned arena_index, uint64_t slot)
 static struct stack **slot_entry(struct arena *arena, uint64_t slot)
 {
     struct stack **chunk = NULL;
-    if (arena->chunks && slot / CHUNK_SLOTS < CHUNKS_MAX)
-        chunk = __atomic_load_n(&arena->chunks[slot / CHUNK_SLOTS], __ATOMIC_ACQUIRE);
+    struct stack ***chunks = __atomic_load_n(&arena->chunks, __ATOMIC_ACQUIRE);
+    if (chunks && slot / CHUNK_SLOTS < CHUNKS_MAX)
+        chunk = __atomic_load_n(&chunks[slot / CHUNK_SLOTS], __ATOMIC_ACQUIRE);
     return chunk ? &chunk[slot % CHUNK_SLOTS] : NULL;
 }
 
@@ -56,9 +62,10 @@ static int table_grow(struct arena *arena, unsigned arena_index, uint64_t slot)
     if (slot / CHUNK_SLOTS >= CHUNKS_MAX || (slot + 1) << shift_of(arena_index) > ARENA_BYTES)
         return -ENOMEM;
     if (!arena->chunks) {
-        arena->chunks = page_alloc_zeroed(log2_ceil(CHUNKS_MAX * sizeof(void *) / PAGE_BYTES));
-        if (!arena->chunks)
+        void *chunks = page_alloc_zeroed(log2_ceil(CHUNKS_MAX * sizeof(void *) / PAGE_BYTES));
+        if (!chunks)
             return -ENOMEM;
+        __atomic_store_n(&arena->chunks, chunks, __ATOMIC_RELEASE);
     }
     struct stack ***chunk = &arena->chunks[slot / CHUNK_SLOTS];
     if (*chunk)
@@ -70,9 +77,15 @@ static int table_grow(struct arena *arena, unsigned arena_index, uint64_t slot)
     return 0;
 }
 
-/* A descriptor with base and top set, entered in the table; its pages are not mapped yet. */
-static struct stack *slot_take(unsigned arena_index, size_t bytes)
+static struct arena *arena_of(const struct stack *stack)
 {
+    return &arenas[(stack->base - arch_stack_window) / ARENA_BYTES];
+}
+
+struct stack *stack_slot_take(size_t bytes)
+{
+    unsigned arena_index = arena_for(bytes);
+    ASSERT(bytes && bytes % PAGE_BYTES == 0 && arena_index < ARENA_COUNT, "a stack is whole pages");
     struct arena *arena = &arenas[arena_index];
     struct stack *fresh = heap_zalloc(sizeof(*fresh));
     if (!fresh)
@@ -87,98 +100,160 @@ static struct stack *slot_take(unsigned arena_index, size_t bytes)
     } else if (table_grow(arena, arena_index, arena->next_slot) == 0) {
         stack = fresh;
         fresh = NULL;
-        stack->base = slot_base(arena_index, arena->next_slot++) + PAGE_BYTES;
+        stack->base = slot_base(arena_index, arena->next_slot) + PAGE_BYTES;
+        list_init(&stack->link);
+        __atomic_store_n(slot_entry(arena, arena->next_slot), stack, __ATOMIC_RELEASE);
+        __atomic_store_n(&arena->next_slot, arena->next_slot + 1, __ATOMIC_RELEASE);
     }
     spin_unlock(&arena->lock, irq);
     heap_free(fresh);
-    if (stack)
-        *stack = (struct stack){.base = stack->base, .top = stack->base + bytes};
+    if (!stack)
+        return NULL;
+    stack->top = stack->base + bytes;
+    stack->guarded = stack->mapped = true;
+    stack->adopted = stack->free = stack->grows = false;
+    stack->previous = NULL;
+    stack->deepest = 0;
+    stack->memory = NULL;
     return stack;
 }
 
-static struct arena *arena_of(const struct stack *stack, struct stack ***entry)
+void stack_slot_give(struct stack *stack)
 {
-    unsigned arena_index = (unsigned)((stack->base - arch_stack_window) / ARENA_BYTES);
-    uint64_t slot = ((stack->base - arch_stack_window) % ARENA_BYTES) >> shift_of(arena_index);
-    *entry = slot_entry(&arenas[arena_index], slot);
-    return &arenas[arena_index];
-}
-
-/* Out of the table: from here on nobody measures it. */
-static void slot_hide(struct stack *stack)
-{
-    struct stack **entry;
-    struct arena *arena = arena_of(stack, &entry);
+    struct arena *arena = arena_of(stack);
     bool irq = spin_lock(&arena->lock);
-    __atomic_store_n(entry, NULL, __ATOMIC_RELEASE);
+    list_push_back(&arena->unused, &stack->link);
     spin_unlock(&arena->lock, irq);
 }
 
-static void slot_give(struct stack *stack)
+void stack_slot_show(struct stack *stack, enum stack_kind kind, const char *label)
 {
-    struct stack **entry;
-    struct arena *arena = arena_of(stack, &entry);
-    bool irq = spin_lock(&arena->lock);
-    list_push_front(&arena->unused, &stack->link);
-    spin_unlock(&arena->lock, irq);
+    stack->kind = (uint8_t)kind;
+    stack->label = label;
+    stack->owner = NULL;
+    stack->last_owner_name[0] = 0;
+    __atomic_store_n(&stack->state, STACK_LIVE, __ATOMIC_RELEASE);
 }
 
-static void frames_free(uintptr_t base, uintptr_t end)
+void stack_note_owner(struct stack *stack)
 {
-    uint64_t phys;
-    for (uintptr_t va = base; va < end; va += PAGE_BYTES)
-        if (arch_lookup(va, &phys, NULL)) {
-            arch_unmap(va, 1);
-            page_free(arch_phys_to_virt(phys), 0);
-        }
+    const struct thread *owner = stack->owner;
+    if (!owner)
+        return;
+    stack->last_owner = owner->id;
+    str_copy(stack->last_owner_name, owner->name, sizeof(stack->last_owner_name));
+    __atomic_store_n(&stack->owner, NULL, __ATOMIC_RELEASE);
 }
 
-int stack_map(size_t bytes, enum stack_kind kind, const char *label, struct stack **out)
+/* ---- mapping ---- */
+
+/* Maps fresh frames at [from, to); on failure none of them stays. */
+static int map_frames(struct stack *stack, uintptr_t from, uintptr_t to)
 {
-    ASSERT(bytes && bytes % PAGE_BYTES == 0, "a stack is whole pages");
-    unsigned arena_index = arena_for(bytes);
-    ASSERT(arena_index < ARENA_COUNT, "size of a stack");
-    struct stack *stack = slot_take(arena_index, bytes);
-    if (!stack)
-        return -ENOMEM;
-    for (uintptr_t va = stack->base; va < stack->top; va += PAGE_BYTES) {
+    for (uintptr_t va = from; va < to; va += PAGE_BYTES) {
         void *page = page_alloc_zeroed(0);
         if (page && arch_map(va, arch_virt_to_phys(page), 1, ARCH_READ | ARCH_WRITE) == 0)
             continue;
         if (page)
             page_free(page, 0);
-        frames_free(stack->base, va);
-        slot_give(stack);
+        stack->top = va;
+        struct list failed = LIST_INIT(failed);
+        list_push_back(&failed, &stack->link);
+        stack_unmap_all(&failed);
         return -ENOMEM;
     }
-    stack->kind = kind;
-    stack->label = label;
-    list_init(&stack->link);
-    struct stack **entry;
-    arena_of(stack, &entry);
-    __atomic_store_n(entry, stack, __ATOMIC_RELEASE);
+    return 0;
+}
+
+int stack_map(size_t bytes, enum stack_kind kind, const char *label, struct stack **out)
+{
+    struct stack *stack = stack_slot_take(bytes);
+    if (!stack)
+        return -ENOMEM;
+    int err = map_frames(stack, stack->base, stack->top);
+    if (err)
+        return err;
+    stack_slot_show(stack, kind, label);
     *out = stack;
     return 0;
 }
 
-static uint64_t deepest_ever;         /* of stacks that are unmapped by now; atomic */
+int stack_map_growing(size_t bytes, const char *label, struct stack **out)
+{
+    struct stack *stack = stack_slot_take(bytes);
+    if (!stack)
+        return -ENOMEM;
+    if (!stack->growth && (stack->growth = heap_zalloc(sizeof(*stack->growth)))) {
+        stack->growth->stack = stack;
+        list_init(&stack->growth->queue_link);
+    }
+    uint64_t *entries = stack->growth ? arch_stack_entries(stack->base, bytes / PAGE_BYTES) : NULL;
+    void *page = entries ? page_alloc_zeroed(0) : NULL;
+    if (!page) {
+        stack_slot_give(stack);
+        return -ENOMEM;
+    }
+    entries[bytes / PAGE_BYTES - 1] = arch_virt_to_phys(page) | ARCH_ENTRY_STACK | ARCH_ENTRY_ACCESSED;
+    stack->growth->entries = entries;
+    stack->grows = true;
+    stack->growth->pages_most = 1;
+    stack_slot_show(stack, STACK_HOME, label);
+    *out = stack;
+    return 0;
+}
+
+/* Takes the frames of @stack out of the tables; they are free to use after the next flush. */
+static void collect_frames(struct stack *stack, struct list *frames)
+{
+    uint64_t phys;
+    for (uintptr_t va = stack->base; va < stack->top && !stack->adopted; va += PAGE_BYTES)
+        if (arch_lookup(va, &phys, NULL))
+            list_push_back(frames, (struct list *)arch_phys_to_virt(phys));
+    if (stack->base < stack->top)
+        arch_unmap_start(stack->base, (stack->top - stack->base) / PAGE_BYTES);
+}
+
+void stack_unmap_all(struct list *stacks)
+{
+    struct list frames = LIST_INIT(frames), *link;
+    struct stack *stack;
+    list_for_each(stack, stacks, link) {
+        if (stack->state != STACK_GONE) {
+            stack_measure(stack);
+            stack_count_depth(stack);
+            stack_note_owner(stack);
+            __atomic_store_n(&stack->state, STACK_GONE, __ATOMIC_RELEASE);
+        }
+        if (stack->grows)
+            stack_grow_forget(stack);
+        arch_stack_recycle((void *)stack->base, stack->top - stack->base);
+        collect_frames(stack, &frames);
+    }
+    arch_flush_all();
+    while ((link = list_pop_front(&frames)))
+        page_free(link, 0);
+    while ((link = list_pop_front(stacks)))
+        stack_slot_give(list_entry(link, struct stack, link));
+}
 
 void stack_unmap(struct stack *stack)
 {
-    uint64_t deepest = stack_measure(stack), seen = __atomic_load_n(&deepest_ever, __ATOMIC_RELAXED);
-    while (deepest > seen && !__atomic_compare_exchange_n(&deepest_ever, &seen, deepest, true,
-                                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        ;
-    slot_hide(stack);
-    arch_stack_recycle((void *)stack->base, stack->top - stack->base);
-    frames_free(stack->base, stack->top);
-    slot_give(stack);
+    if (!stack->mapped) {
+        stack_forget_outside(stack);
+        return;
+    }
+    struct list one = LIST_INIT(one);
+    list_remove(&stack->link);
+    list_push_back(&one, &stack->link);
+    stack_unmap_all(&one);
 }
 
-struct stack *stack_find(uintptr_t address, enum stack_side *side)
+/* ---- finding ---- */
+
+struct stack *stack_find_any(uintptr_t address, enum stack_side *side)
 {
     if (address < arch_stack_window || address - arch_stack_window >= ARCH_STACK_WINDOW_BYTES)
-        return NULL;
+        return stack_find_outside(address, side);
     uint64_t offset = address - arch_stack_window;
     unsigned arena_index = (unsigned)(offset / ARENA_BYTES);
     struct stack **entry =
@@ -191,37 +266,117 @@ struct stack *stack_find(uintptr_t address, enum stack_side *side)
     return stack;
 }
 
+struct stack *stack_find(uintptr_t address, enum stack_side *side)
+{
+    struct stack *stack = stack_find_any(address, side);
+    return stack && __atomic_load_n(&stack->state, __ATOMIC_ACQUIRE) != STACK_GONE ? stack : NULL;
+}
+
 bool stack_contains(const void *address)
 {
     enum stack_side side;
     return stack_find((uintptr_t)address, &side) && side == STACK_INSIDE;
 }
 
-__attribute__((no_sanitize("address"))) size_t stack_measure(struct stack *stack)
+void stack_for_each(const struct stack_visitor *visitor)
 {
-    const volatile uint64_t *word = (const volatile uint64_t *)stack->base;
-    while ((uintptr_t)word < stack->top && !*word)
-        word++;
-    uint32_t used = (uint32_t)(stack->top - (uintptr_t)word);
+    for (unsigned a = 0; a < ARENA_COUNT; a++) {
+        uint64_t slots = __atomic_load_n(&arenas[a].next_slot, __ATOMIC_ACQUIRE);
+        for (uint64_t slot = 0; slot < slots; slot++) {
+            struct stack **entry = slot_entry(&arenas[a], slot);
+            struct stack *stack = entry ? __atomic_load_n(entry, __ATOMIC_ACQUIRE) : NULL;
+            if (stack && __atomic_load_n(&stack->state, __ATOMIC_ACQUIRE) != STACK_GONE)
+                visitor->see(visitor, stack);
+        }
+    }
+}
+
+/* ---- depth ---- */
+
+static uint64_t deepest_ever;         /* of uses that are over; atomic */
+
+void stack_count_depth(const struct stack *stack)
+{
+    uint64_t deepest = stack->deepest, seen = __atomic_load_n(&deepest_ever, __ATOMIC_RELAXED);
+    if (stack->kind > STACK_OWN)
+        return;
+    while (deepest > seen && !__atomic_compare_exchange_n(&deepest_ever, &seen, deepest, true,
+                                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+}
+
+/*
+ * The words from @va to the end of its page, NULL if there is none. They are seen through their frames: touched in its place a stack
+ * that grows would grow, and one that is being unmapped would fault. @kept: also a frame that is kept, which
+ * is good for reading only.
+ */
+static volatile uint64_t *page_words(const struct stack *stack, uintptr_t va, bool kept)
+{
+    uint64_t phys;
+    if (!stack->mapped)
+        return (volatile uint64_t *)va;
+    if (!stack->grows)
+        return arch_lookup(va, &phys, NULL) ? arch_phys_to_virt(phys) : NULL;
+    uint64_t entry = __atomic_load_n(&stack->growth->entries[(va - stack->base) / PAGE_BYTES], __ATOMIC_RELAXED);
+    return entry & (kept ? ARCH_ENTRY_PRESENT | ARCH_ENTRY_KEPT : ARCH_ENTRY_PRESENT)
+               ? arch_phys_to_virt((entry & ARCH_ENTRY_FRAME) + va % PAGE_BYTES) : NULL;
+}
+
+/* The lowest word that is not zero. */
+__attribute__((no_sanitize("address"))) static uintptr_t lowest_used(const struct stack *stack)
+{
+    for (uintptr_t va = stack->base; va < stack->top;) {
+        size_t words = MIN(PAGE_BYTES - va % PAGE_BYTES, stack->top - va) / sizeof(uint64_t);
+        const volatile uint64_t *word = page_words(stack, va, true);
+        for (size_t i = 0; word && i < words; i++)
+            if (word[i])
+                return va + i * sizeof(*word);
+        va += words * sizeof(*word);
+    }
+    return stack->top;
+}
+
+size_t stack_measure(struct stack *stack)
+{
+    uint32_t used = (uint32_t)(stack->top - lowest_used(stack));
     if (used > stack->deepest)
         stack->deepest = used;
     return stack->deepest;
 }
 
-/* The lock keeps the stack mapped; a report goes without it, since its holder may be who died. */
+__attribute__((no_sanitize("address"))) void stack_clean(struct stack *stack)
+{
+    stack_measure(stack);
+    stack_count_depth(stack);
+    /* Kept frames may be on their way out; those that are put back are ours again. */
+    for (size_t i = 0; stack->grows && i < (stack->top - stack->base) / PAGE_BYTES; i++)
+        grow_put_back(&stack->growth->entries[i], __atomic_load_n(&stack->growth->entries[i], __ATOMIC_RELAXED));
+    for (uintptr_t va = stack->top - stack->deepest; va < stack->top;) {
+        size_t words = MIN(PAGE_BYTES - va % PAGE_BYTES, stack->top - va) / sizeof(uint64_t);
+        volatile uint64_t *word = page_words(stack, va, false);
+        for (size_t i = 0; word && i < words; i++)
+            word[i] = 0;
+        va += words * sizeof(*word);
+    }
+    stack->deepest = 0;
+}
+
+struct deepest_visitor {
+    struct stack_visitor visitor;
+    size_t *deepest;
+};
+
+static void see_depth(const struct stack_visitor *visitor, struct stack *stack)
+{
+    const struct deepest_visitor *v = container_of(visitor, const struct deepest_visitor, visitor);
+    if (stack->kind <= STACK_OWN)
+        *v->deepest = MAX(*v->deepest, stack_measure(stack));
+}
+
 size_t stack_deepest(void)
 {
-    bool report = this_cpu()->spin_depth > 0;
     size_t deepest = __atomic_load_n(&deepest_ever, __ATOMIC_RELAXED);
-    for (unsigned a = 0; a < ARENA_COUNT; a++)
-        for (uint64_t slot = 0; slot < arenas[a].next_slot; slot++) {
-            bool irq = report ? false : spin_lock(&arenas[a].lock);
-            struct stack **entry = slot_entry(&arenas[a], slot);
-            struct stack *stack = entry ? *entry : NULL;
-            if (stack && stack->kind <= STACK_PRIVATE)
-                deepest = MAX(deepest, stack_measure(stack));
-            if (!report)
-                spin_unlock(&arenas[a].lock, irq);
-        }
-    return deepest;
+    const struct deepest_visitor v = {.visitor = {.see = see_depth}, .deepest = &deepest};
+    stack_for_each(&v.visitor);
+    return MAX(deepest, stack_outside_deepest());
 }

@@ -6,6 +6,7 @@
 #include <lib/errno.h>
 #include <lib/string.h>
 #include <rt/assert.h>
+#include <rt/cpu.h>
 #include <rt/heap.h>
 #include <rt/param.h>
 #include <rt/sched.h>
@@ -42,15 +43,26 @@ void thread_for_each(const struct thread_visitor *visitor)
 
 int thread_prepare(const struct thread_def *def, void *argument, struct thread **out)
 {
+    size_t bytes = align_up(def->stack_bytes ? def->stack_bytes : params.stack_size, PAGE_BYTES);
+    struct stack *stack;
+    int err = def->plain_stack ? stack_make_plain(bytes, "home", &stack)
+                               : stack_obtain(bytes, def->wired || def->stack_bytes, &stack);
+    if (err)
+        return err;
+    err = thread_prepare_on(def, argument, stack, out);
+    if (err)
+        stack_release(stack);
+    return err;
+}
+
+int thread_prepare_on(const struct thread_def *def, void *argument, struct stack *stack,
+                      struct thread **out)
+{
+    ASSERT(!stack->owner, "a stack has one thread");
     struct thread *thread = heap_zalloc(sizeof(*thread));
     if (!thread)
         return -ENOMEM;
-    size_t bytes = align_up(def->stack_bytes ? def->stack_bytes : params.stack_size, PAGE_BYTES);
-    int err = stack_map(bytes, STACK_HOME, "home", &thread->home);
-    if (err) {
-        heap_free(thread);
-        return err;
-    }
+    thread->home = stack;
     thread->def = def;
     thread->argument = argument;
     thread->stack = thread->home;
@@ -60,6 +72,8 @@ int thread_prepare(const struct thread_def *def, void *argument, struct thread *
     list_init(&thread->run_link);
     timer_init(&thread->sleep_timer, &thread_sleep_timer_ops);
     thread->state = THREAD_BLOCKED;
+    thread->cpu_index = this_cpu()->arch.index;
+    thread->affinity = UINT64_MAX;
     arch_thread_init(&thread->arch, thread->home->top);
     thread->arch.home_top = thread->home->top;
     thread->arch.probe_base = xstack_probe_base(thread->home);
@@ -87,12 +101,15 @@ static void free_thread(struct thread *thread)
 {
     unregister(thread);
     xstack_thread_exit(thread);
-    stack_unmap(thread->home);
     heap_free(thread->arch.fpu);
     heap_free(thread);
 }
 
-void thread_discard(struct thread *thread) { free_thread(thread); }
+void thread_discard(struct thread *thread)
+{
+    stack_release(thread->home);
+    free_thread(thread);
+}
 
 /* ---- the end ---- */
 
@@ -100,7 +117,8 @@ noreturn_fn void thread_exit(void)
 {
     struct thread *thread = thread_current();
     ASSERT(!thread->idle, "idle never ends");
-    timer_cancel(&thread->sleep_timer);
+    timer_cancel_wait(&thread->sleep_timer);
+    arch_irq_disable();
     thread->state = THREAD_DEAD;
     thread_yield();
     panic("thread %s ran after its end", thread->name);
@@ -133,6 +151,7 @@ static struct work reap_work = {.ops = &reap_ops, .link = LIST_INIT(reap_work.li
 
 void thread_reap_later(struct thread *thread)
 {
+    stack_release(thread->home);      /* for the next thread; here it is only compared from now on */
     bool irq = spin_lock(&dead_lock);
     list_push_back(&dead_threads, &thread->run_link);
     spin_unlock(&dead_lock, irq);

@@ -23,6 +23,8 @@ struct thread_def {
     const char *name;
     void (*run)(void *argument);
     size_t stack_bytes;               /* 0: stack.size */
+    bool wired;                       /* its stack never grows: it runs when pages are short */
+    bool plain_stack;                 /* opts out of mapping and guards (rt/stack.h); seen in /sys/stack/threads */
 };
 
 enum thread_state { THREAD_READY, THREAD_RUNNING, THREAD_BLOCKED, THREAD_DEAD };
@@ -39,13 +41,15 @@ struct thread {
     uint32_t id;                      /* unique, from 1 */
     char name[24];
 
-    /* sched lock */
+    /* cpus[cpu_index]->run_lock */
     enum thread_state state;
     bool wake_pending;                /* woken between marking itself blocked and leaving the CPU */
     bool runnable;                    /* running, or in a ready list (also when blocked, pre-empted) */
     bool on_cpu;                      /* its stack or frame is still in use by a CPU */
     bool idle;
-    uint32_t cpu_index;
+    bool moving;                      /* ready, in no list: its CPU may not run it any more */
+    uint32_t cpu_index;               /* whose run_lock guards this part; where it runs or ran last */
+    uint64_t affinity;                /* bit n: may run on CPU n */
     struct list run_link;
     struct list all_link;
     struct timer sleep_timer;
@@ -74,6 +78,10 @@ int thread_create(const struct thread_def *def, void *argument, struct thread **
 
 /* As above but not started; thread_start() makes it ready. thread_discard() undoes the creation. */
 int thread_prepare(const struct thread_def *def, void *argument, struct thread **out);
+/* The same on a stack of the caller's (stack_map(), stack_adopt()), which stays the caller's: at the thread's
+ * end its owner is NULL again. */
+int thread_prepare_on(const struct thread_def *def, void *argument, struct stack *stack,
+                      struct thread **out);
 void thread_start(struct thread *thread);
 void thread_discard(struct thread *thread);
 
@@ -102,6 +110,12 @@ void preempt_enable(void);
 
 /* Interrupts on, not in an interrupt, no spin lock held: else a panic that names @what. */
 void assert_may_sleep(const char *what);
+
+/* Where @thread may run from its next switch on; bits of CPUs that are not there are ignored. -EINVAL: none left. */
+int thread_set_affinity(struct thread *thread, uint64_t cpus_mask);
+
+/* Every other CPU passes through the scheduler soon: for a thread in app code that must stop. */
+void thread_kick_all(void);
 
 /* For reports and debuggers: calls visitor->visit(visitor, thread) for each, under the list's lock. */
 struct thread_visitor {

@@ -18,13 +18,21 @@ void timer_init(struct timer *timer, const struct timer_ops *ops)
 void timer_rearm(void)
 {
     struct cpu *cpu = this_cpu();
-    uint64_t deadline = sched_slice_end();
-    if (!list_empty(&cpu->timers))
-        deadline = MIN(deadline, list_first(&cpu->timers, struct timer, link)->deadline_ns);
+    uint64_t first = __atomic_load_n(&cpu->first_ns, __ATOMIC_RELAXED);
+    uint64_t deadline = MIN(sched_slice_end(), first);
     if (deadline == cpu->armed_ns)
         return;
     cpu->armed_ns = deadline;
     arch_timer_arm(deadline);
+}
+
+/* timer_lock held. When another CPU takes the first timer out, this one's interrupt comes for nothing. */
+static void note_first(struct cpu *cpu)
+{
+    uint64_t first = list_empty(&cpu->timers)
+                         ? UINT64_MAX
+                         : list_first(&cpu->timers, struct timer, link)->deadline_ns;
+    __atomic_store_n(&cpu->first_ns, first, __ATOMIC_RELAXED);
 }
 
 /* timer_lock held. */
@@ -36,18 +44,41 @@ static void insert(struct cpu *cpu, struct timer *timer)
         at = at->prev;
     list_insert_after(at, &timer->link);
     timer->armed = true;
+    note_first(cpu);
+}
+
+/* Locks the list that @timer is or was in; it moves to another CPU's only when it is started there. */
+static struct cpu *lock_list(struct timer *timer, bool *irq)
+{
+    for (;;) {
+        struct cpu *cpu = cpus[__atomic_load_n(&timer->cpu_index, __ATOMIC_RELAXED)];
+        *irq = spin_lock(&cpu->timer_lock);
+        if (cpu == cpus[timer->cpu_index])
+            return cpu;
+        spin_unlock(&cpu->timer_lock, *irq);
+    }
 }
 
 bool timer_cancel(struct timer *timer)
 {
-    struct cpu *cpu = cpus[timer->cpu_index];
-    bool irq = spin_lock(&cpu->timer_lock);
+    bool irq;
+    struct cpu *cpu = lock_list(timer, &irq);
     bool was = timer->armed;
     if (was) {
         list_remove(&timer->link);
         timer->armed = false;
+        note_first(cpu);
     }
     spin_unlock(&cpu->timer_lock, irq);
+    return was;
+}
+
+bool timer_cancel_wait(struct timer *timer)
+{
+    bool was = timer_cancel(timer);
+    struct cpu *cpu = cpus[timer->cpu_index];
+    while (__atomic_load_n(&cpu->firing, __ATOMIC_ACQUIRE) == timer)
+        arch_spin_wait();
     return was;
 }
 
@@ -82,6 +113,8 @@ void timer_interrupt(void)
             if (timer->deadline_ns <= now) {
                 list_remove(&timer->link);
                 timer->armed = false;
+                cpu->firing = timer;
+                note_first(cpu);
             } else {
                 timer = NULL;
             }
@@ -90,6 +123,7 @@ void timer_interrupt(void)
         if (!timer)
             break;
         timer->ops->fire(timer);
+        __atomic_store_n(&cpu->firing, NULL, __ATOMIC_RELEASE);
     }
     timer_rearm();
 }

@@ -22,3 +22,5 @@ void timer_init(struct timer *timer, const struct timer_ops *ops);
 void timer_start(struct timer *timer, uint64_t deadline_ns);
 /* Returns whether it was armed. It may be firing at this moment on another CPU. Any context. */
 bool timer_cancel(struct timer *timer);
+/* The same, and waits until it is not firing any more. Not from its own fire(). */
+bool timer_cancel_wait(struct timer *timer);

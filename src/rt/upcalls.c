@@ -5,6 +5,7 @@
 #include <rt/page.h>
 #include <rt/report.h>
 #include <rt/sched.h>
+#include <rt/stack_grow.h>
 
 static void system_call(struct arch_frame *frame) { app_ops.app_syscall(frame); }
 
@@ -24,10 +25,12 @@ static void table_page_free(uint64_t phys) { page_free(arch_phys_to_virt(phys), 
 const struct arch_upcalls arch_upcalls = {
     .thread_start = thread_entry,
     .switched = sched_switched,
+    .cpu_started = cpu_entry,
     .timer = timer_interrupt,
     .preempt = sched_preempt,
     .syscall = system_call,
     .app_fault = app_fault,
+    .stack_fault = stack_grow_fault,
     .kernel_fault = report_kernel_fault,
     .table_page = table_page,
     .table_page_free = table_page_free,

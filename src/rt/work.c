@@ -8,14 +8,14 @@
 
 void work_init(struct work *work, const struct work_ops *ops)
 {
-    *work = (struct work){.ops = ops};
+    *work = (struct work){.ops = ops, .cpu_index = this_cpu()->arch.index};
     list_init(&work->link);
 }
 
 bool work_queue(struct work *work)
 {
     bool irq = arch_irq_save();
-    struct cpu *cpu = this_cpu();
+    struct cpu *cpu = cpus[work->cpu_index];
     spin_lock(&cpu->work_lock);
     bool fresh = !work->queued;
     if (fresh) {
@@ -52,15 +52,17 @@ static void worker_run(void *argument)
             thread_block(UINT64_MAX);
     }
 }
-static const struct thread_def worker_def = {.name = "worker", .run = worker_run};
+static const struct thread_def worker_def = {.name = "worker", .wired = true, .run = worker_run};
 
 int work_start(void)
 {
     for (uint32_t i = 0; i < cpu_count; i++) {
         struct thread *worker;
-        int err = thread_create(&worker_def, cpus[i], &worker);
+        int err = thread_prepare(&worker_def, cpus[i], &worker);
         if (err)
             return err;
+        thread_set_affinity(worker, UINT64_C(1) << i);
+        thread_start(worker);
         cpus[i]->worker = worker;
     }
     return 0;

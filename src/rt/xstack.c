@@ -136,6 +136,7 @@ uintptr_t xstack_take(uint64_t probe)
     stack->owner = thread;
     stack->probe = (uint16_t)probe;
     stack->previous = thread->stack;
+    thread->stack->left_at = arch_stack_pointer();
     thread->stack = stack;
     count_holder(thread->held, thread->held + 1);
     thread->held++;

@@ -170,7 +170,7 @@ static void run(void *argument)
     completion_signal(&last->done); /* who waits frees *wb */
 }
 
-static const struct thread_def write_back_def = { .name = "write-back", .run = run };
+static const struct thread_def write_back_def = { .name = "write-back", .wired = true, .run = run };
 
 int write_back_start(struct super *super)
 {

@@ -32,7 +32,8 @@ refused "missing disk" "disk $TMP/none.img: no such file" --disk "$TMP/none.img"
 assert_equal "missing disk: the whole last line" "$(tail -n 1 "$OUT")" "spillway: exit=125 $last"
 refused "missing app" "app $TMP/none: no such file" --app "$TMP/none"
 refused "app is no ELF file" "not an ELF program" --app "$ROOT/CMakeLists.txt"
-refused "two processors" "one processor" -c 2
+refused "no processors" "from 1 to 64" -c 0
+refused "too many processors" "from 1 to 64" -c 65
 refused "later option" "not in this version" --uefi
 refused "unknown option" "unknown option '--disc'" --disc x
 refused "timeout of zero" "--timeout 0" --timeout 0

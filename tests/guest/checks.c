@@ -10,6 +10,7 @@
 #include <rt/page.h>
 #include <rt/param.h>
 #include <rt/stack.h>
+#include <rt/stack_cache.h>
 #include <rt/sync.h>
 #include <rt/xstack.h>
 #include <rt/xstack_pool.h>
@@ -112,6 +113,7 @@ static void thread_churn(void)
         for (int i = 0; i < 100; i++)
             CHECK(semaphore_down(&done, arch_now_ns() + 5 * NS_PER_S));
         thread_sleep_ns(20 * NS_PER_MS);
+        stack_cache_drain();
         if (round == 1)
             free_before = page_count_free();
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Cases that end the machine: the report and the status are what is tested. */
 #include "guest.h"
+#include "stacks.h"
 
 #include <arch/arch.h>
 #include <block/bio.h>
@@ -23,6 +24,8 @@ struct deep_ops {
 static void go_deeper(uint64_t depth);
 static const struct deep_ops deep_ops = {.go_deeper = go_deeper};
 static const struct deep_ops *volatile deep = &deep_ops;
+
+void guest_go_deeper(uint64_t depth) { go_deeper(depth); }
 
 static noinline void go_deeper(uint64_t depth)
 {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * Tests that run in the kernel itself, on the machine. They are linked instead of src/init/app.c; the boot
- * line says which: app=checks runs all that pass, app=NAME one that must die. tests/qemu/guest.sh and
- * must-die.sh boot them and judge. app=costs counts instructions, for tools/costs.
+ * line says which: app=checks runs all that pass, app=NAME one of them (some take a number after `--`),
+ * or one that must die. tests/qemu/guest.sh and must-die.sh boot them and judge. app=costs counts
+ * instructions, for tools/costs.
  */
 #pragma once
 
@@ -12,8 +13,11 @@ struct guest_case {
     const char *name;
     void (*run_case)(void);
 };
-/* They end with a NULL name. */
-extern const struct guest_case guest_checks[], guest_deaths[], guest_costs[];
+/* Each ends with a NULL name. */
+extern const struct guest_case guest_checks[], guest_smp_checks[], guest_entry_checks[], guest_iretq_checks[],
+                               guest_deaths[], guest_costs[];
+extern const struct guest_case guest_stack_checks[], guest_grow_checks[], guest_stale_checks[], guest_grow_costs[],
+    guest_stack_deaths[], guest_smp_deaths[];
 
 /* app=exhaust: the kth take, page or request refused, in many runs of one scenario (exhaust.c). */
 unsigned guest_exhaust(void);
@@ -24,4 +28,6 @@ unsigned guest_exhaust(void);
         if (!(condition))                                                                           \
             guest_failed(__FILE__, __LINE__, #condition);                                           \
     } while (0)
+/* The number given on the boot line, for the case that is run alone; else @otherwise. */
+uint64_t guest_number(uint64_t otherwise);
 void guest_failed(const char *file, int line, const char *condition);

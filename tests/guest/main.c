@@ -15,33 +15,57 @@ void guest_failed(const char *file, int line, const char *condition)
     console_printf("  %s:%d: %s\n", file, line, condition);
 }
 
-static unsigned run_checks(void)
+uint64_t guest_number(uint64_t otherwise)
 {
-    unsigned failed_cases = 0;
-    for (const struct guest_case *c = guest_checks; c->name; c++) {
-        failures = 0;
-        c->run_case();
-        console_printf("%s %s\n", failures ? "not ok" : "ok", c->name);
-        failed_cases += failures != 0;
-    }
-    return failed_cases ? 1 : 0;
+    uint64_t number = 0;
+    if (!params.arg_count)
+        return otherwise;
+    for (const char *c = params.args[0]; *c >= '0' && *c <= '9'; c++)
+        number = number * 10 + (uint64_t)(*c - '0');
+    return number;
+}
+
+static const struct guest_case *const check_tables[] = {
+    guest_checks, guest_smp_checks, guest_entry_checks, guest_iretq_checks, guest_stack_checks, guest_grow_checks,
+    guest_stale_checks, guest_grow_costs,
+};
+
+static const struct guest_case *const death_tables[] = {guest_deaths, guest_stack_deaths, guest_smp_deaths};
+
+/* All checks, or the one called @only; how many there were, and in *@failed how many of them failed. */
+static unsigned run_checks(const char *only, unsigned *failed)
+{
+    unsigned found = 0;
+    for (unsigned i = 0; i < ARRAY_COUNT(check_tables); i++)
+        for (const struct guest_case *c = check_tables[i]; c->name; c++) {
+            if (only && strcmp(only, c->name))
+                continue;
+            failures = 0;
+            c->run_case();
+            console_printf("%s %s\n", failures ? "not ok" : "ok", c->name);
+            *failed += failures != 0;
+            found++;
+        }
+    return found;
 }
 
 unsigned setup_run_app(void)
 {
     const char *name = params.app ? params.app : "checks";
     app_end.name = name;
-    if (!strcmp(name, "checks"))
-        return run_checks();
     if (!strcmp(name, "exhaust"))
         return guest_exhaust();
-    for (const struct guest_case *c = guest_deaths; c->name; c++)
-        if (!strcmp(name, c->name)) {
-            console_printf("about to die: %s\n", name);
-            c->run_case();
-            console_printf("%s did not die\n", name);
-            return 1;
-        }
+    unsigned failed = 0;
+    if (run_checks(strcmp(name, "checks") ? name : NULL, &failed))
+        return failed ? 1 : 0;
+    for (unsigned i = 0; i < ARRAY_COUNT(death_tables); i++)
+        for (const struct guest_case *c = death_tables[i]; c->name; c++)
+            if (!strcmp(name, c->name)) {
+                console_printf("about to die: %s\n", name);
+                c->run_case();
+                console_printf("%s did not die\n", name);
+                return 1;
+            }
     for (const struct guest_case *c = guest_costs; c->name; c++)
         if (!strcmp(name, c->name)) {
             c->run_case();

@@ -23,5 +23,7 @@ guest_checks() {
 guest_checks pvh --append app=checks
 guest_checks iso --iso --append app=checks
 guest_checks qemu64 --append app=checks --qemu '-cpu qemu64'
+guest_checks smp2 --append app=checks -c 2
+guest_checks smp4 --append app=checks -c 4
 guest_checks small --append app=checks -m 16M
 finish

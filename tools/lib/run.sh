@@ -4,6 +4,7 @@
 
 RUN_TIMEOUT=600
 RUN_MEMORY=256M
+RUN_CPUS=1
 
 help_run() {
     cat <<'TEXT'
@@ -16,7 +17,7 @@ and runs nestio on it from an ISO; the default APP ARGS are: --levels 6 --thread
   --append 'PARAMS'   boot parameters, such as 'stack.extra=8 mount=/dev/vda:/m'; may be repeated
                       (app=PATH here, without --app, runs a program of a mounted filesystem)
   -m MEM              memory, such as 64M or 1G (default 256M)
-  -c CPUS             processors; this version uses one
+  -c CPUS             processors, 1 to 64 (default 1)
   --iso, --kernel     boot from an ISO through GRUB (default without --app), or directly (default with --app)
   --timeout S         end the machine after S seconds (default 600)
   --qemu 'ARGS'       more arguments for QEMU
@@ -69,8 +70,9 @@ last_line() {
 }
 
 check_cpus() {
-    is_number "$1" && [ "$((10#$1))" -ge 1 ] || die 125 "-c $1: a number of processors is wanted"
-    [ "$((10#$1))" -eq 1 ] || die 125 "-c $1: this version uses one processor"
+    is_number "$1" && [ "$((10#$1))" -ge 1 ] && [ "$((10#$1))" -le 64 ] ||
+        die 125 "-c $1: a number of processors from 1 to 64 is wanted"
+    RUN_CPUS=$((10#$1))
 }
 
 add_qemu_args() {
@@ -171,8 +173,8 @@ accelerator() {
 qemu_command() {
     local disk path drive index=0 accel
     accel=$(accelerator)
-    RUN_MACHINE="q35, $accel, $1, one processor, ${RUN_BOOT/kernel/direct} boot"
-    QEMU=(qemu-system-x86_64 -machine q35 -accel "$accel" -cpu max -smp 1 -m "$1" -nodefaults -no-reboot
+    RUN_MACHINE="q35, $accel, $1, $RUN_CPUS CPUs, ${RUN_BOOT/kernel/direct} boot"
+    QEMU=(qemu-system-x86_64 -machine q35 -accel "$accel" -cpu max -smp "$RUN_CPUS" -m "$1" -nodefaults -no-reboot
         -display none -device isa-debug-exit,iobase=0xf4,iosize=4)
     if [ "$RUN_BOOT" = iso ]; then
         QEMU+=(-boot d -cdrom "$RUN_ISO")

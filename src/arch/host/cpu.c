@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include <arch/host/host.h>
+#include <lib/errno.h>
 #include <lib/string.h>
 
 /* Sanitized frames are large: the host's own stacks serve instead of those the runtime maps. */
@@ -80,6 +81,32 @@ void arch_cpu_init(struct arch_cpu *cpu, uint32_t index)
         abort();
     }
 }
+
+/* ---- there is one CPU ---- */
+
+uint32_t arch_cpus_find(struct arch_cpu_info *infos, uint32_t max)
+{
+    if (max)
+        infos[0] = (struct arch_cpu_info){ 0, 0 };
+    return MIN(max, 1u);
+}
+
+int arch_cpu_start(struct arch_cpu *cpu, uint32_t index, const struct arch_cpu_info *info,
+                   const struct arch_cpu_stacks *stacks, uintptr_t stack_top)
+{
+    (void)cpu;
+    (void)index;
+    (void)info;
+    (void)stacks;
+    (void)stack_top;
+    return -ETIMEDOUT;
+}
+
+void arch_ipi_reschedule(uint32_t cpu_index) { (void)cpu_index; }
+
+void arch_stop_others(void) {}
+
+void arch_spin_wait(void) { arch_relax(); }
 
 void arch_cpu_set_stacks(struct arch_cpu *cpu, const struct arch_cpu_stacks *stacks)
 {

@@ -62,6 +62,13 @@ void host_memory_init(uint64_t bytes)
     must(frames != MAP_FAILED, "host: frame table");
 }
 
+uint32_t arch_memory_nodes(struct arch_memory_node *nodes, uint32_t max)
+{
+    (void)nodes;
+    (void)max;
+    return 0;
+}
+
 static bool in_stack_window(uintptr_t va, size_t count)
 {
     return va % PAGE_BYTES == 0 && va >= arch_stack_window &&

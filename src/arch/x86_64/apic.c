@@ -2,7 +2,8 @@
 /*
  * The local APIC, through its registers in memory (xAPIC), and its one-shot timer. The counter has
  * 32 bits: a far deadline takes several rounds, and one that came early by rounding another short
- * one; the runtime hears of the timer only when the deadline has passed.
+ * one; the runtime hears of the timer only when the deadline has passed. And interrupts to other
+ * processors.
  *
  * Source: Intel SDM volume 3, chapter 10.
  */
@@ -16,6 +17,8 @@ enum {
     REG_TASK_PRIORITY = 0x80,
     REG_END = 0xb0,
     REG_SPURIOUS = 0xf0,
+    REG_COMMAND = 0x300,
+    REG_COMMAND_TARGET = 0x310,
     REG_TIMER = 0x320,
     REG_THERMAL = 0x330,
     REG_COUNTER = 0x340,
@@ -31,6 +34,9 @@ enum {
 #define ENTRY_MASKED 0x10000u
 #define ENTRY_NMI 0x400u
 #define DIVIDE_BY_1 0xbu
+#define COMMAND_PENDING 0x1000u
+#define TARGET_SHIFT 24
+#define SEND_TRIES 1000000u
 
 #define PIC1 0x20
 #define PIC2 0xa0
@@ -43,7 +49,7 @@ static void apic_write(uint32_t reg, uint32_t value)
 }
 
 /* Vectors 0x20-0x2f, all masked: even a masked controller may raise a spurious one. */
-static void pic_disable(void)
+void pic_disable(void)
 {
     static const uint8_t words[2][4] = { { 0x11, VECTOR_PIC_FIRST, 4, 1 },
                                          { 0x11, VECTOR_PIC_FIRST + 8, 2, 1 } };
@@ -61,7 +67,6 @@ void apic_init_cpu(void)
 {
     uint64_t base = rdmsr(MSR_APIC_BASE);
 
-    pic_disable();
     if (base & APIC_X2) { /* back to registers in memory goes through "off" */
         base &= ~(APIC_X2 | APIC_ENABLE);
         wrmsr(MSR_APIC_BASE, base);
@@ -70,7 +75,8 @@ void apic_init_cpu(void)
     apic_write(REG_SPURIOUS, SPURIOUS_ENABLE | VECTOR_SPURIOUS);
     apic_write(REG_TASK_PRIORITY, 0);
     apic_write(REG_LINT0, ENTRY_MASKED);
-    apic_write(REG_LINT1, ENTRY_NMI);
+    /* The board's NMI line is the first processor's. */
+    apic_write(REG_LINT1, arch_cpu()->index ? ENTRY_MASKED : ENTRY_NMI);
     apic_write(REG_ERROR, ENTRY_MASKED);
     apic_write(REG_TIMER_DIVIDE, DIVIDE_BY_1);
     apic_write(REG_TIMER, VECTOR_TIMER | ENTRY_MASKED);
@@ -78,6 +84,18 @@ void apic_init_cpu(void)
 }
 
 void apic_end_of_interrupt(void) { apic_write(REG_END, 0); }
+
+/* The two halves of a command belong together, and to one processor. */
+void apic_send(uint32_t apic_id, uint32_t command)
+{
+    bool irq = arch_irq_save();
+
+    for (uint32_t i = 0; i < SEND_TRIES && (apic_read(REG_COMMAND) & COMMAND_PENDING); i++)
+        arch_relax();
+    apic_write(REG_COMMAND_TARGET, apic_id << TARGET_SHIFT);
+    apic_write(REG_COMMAND, command);
+    arch_irq_restore(irq);
+}
 
 /* Starts the counter with the timer's interrupt masked: for calibration. */
 void apic_timer_start(uint32_t count)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * A processor: what it can do, its control registers, its descriptor tables and its stacks. Until
- * arch_cpu_set_stacks() it runs on static stacks, which have no guards.
+ * arch_cpu_set_stacks() the first one runs on static stacks, which have no guards. The others are
+ * taken for as able as the first.
  *
  * Source: Intel SDM volume 3, chapters 2, 3 and 6.
  */
@@ -29,6 +30,9 @@
 #define GDT_DATA UINT64_C(0x00cf93000000ffff)
 #define GDT_TSS_AVAILABLE UINT64_C(0x89)
 #define TSS_SELECTOR 0x18
+#define ABSENT_CODE_SELECTOR 0x28
+#define ABSENT_DATA_SELECTOR 0x30
+#define GDT_PRESENT (UINT64_C(1) << 47)
 
 #define EARLY_IST_BYTES (2 * PAGE_BYTES)
 #define EARLY_STACK_BYTES (2 * PAGE_BYTES)
@@ -86,6 +90,8 @@ static void load_descriptor_tables(struct x86_cpu *x86)
     x86->tss.io_map = sizeof(x86->tss);
     x86->gdt[KERNEL_CS / 8] = GDT_CODE;
     x86->gdt[KERNEL_DS / 8] = GDT_DATA;
+    x86->gdt[ABSENT_CODE_SELECTOR / 8] = GDT_CODE & ~GDT_PRESENT;
+    x86->gdt[ABSENT_DATA_SELECTOR / 8] = GDT_DATA & ~GDT_PRESENT;
     x86->gdt[TSS_SELECTOR / 8] =
         limit | (tss & 0xffffff) << 16 | GDT_TSS_AVAILABLE << 40 | (tss >> 24 & 0xff) << 56;
     x86->gdt[TSS_SELECTOR / 8 + 1] = tss >> 32;
@@ -99,9 +105,11 @@ static void load_descriptor_tables(struct x86_cpu *x86)
                      "movl %%eax, %%ss\n\t"
                      "movl %%eax, %%ds\n\t"
                      "movl %%eax, %%es\n\t"
-                     "ltr %3"
+                     "ltr %3\n\t"
+                     "lldt %4" /* none: after a reset it would lie at address 0 */
                      :
-                     : "m"(gdtr), "i"(KERNEL_CS), "i"(KERNEL_DS), "r"((uint16_t)TSS_SELECTOR)
+                     : "m"(gdtr), "i"(KERNEL_CS), "i"(KERNEL_DS), "r"((uint16_t)TSS_SELECTOR),
+                       "r"((uint16_t)0)
                      : "rax", "memory");
 }
 
@@ -113,28 +121,34 @@ static void set_early_stacks(struct arch_cpu *cpu, struct x86_cpu *x86)
         x86->tss.ist[ist - 1] = (uintptr_t)(early_ist_stacks[ist] + EARLY_IST_BYTES);
 }
 
-/* The first CPU's x86_cpu is static; another brings its own, and its stacks, in @cpu. */
-void arch_cpu_init(struct arch_cpu *cpu, uint32_t index)
+void cpu_bring_up(struct arch_cpu *cpu)
 {
-    struct x86_cpu *x86 = index ? cpu->port : &boot_cpu;
+    struct x86_cpu *x86 = cpu->port;
 
-    cpu->self = cpu;
-    cpu->index = index;
-    cpu->port = x86;
     x86->timer_deadline_ns = UINT64_MAX;
-    if (!index) {
-        set_early_stacks(cpu, x86);
-        find_features();
-    }
     load_descriptor_tables(x86);
     set_control_registers();
     wrmsr(MSR_GS_BASE, (uintptr_t)cpu);
     wrmsr(MSR_FS_BASE, 0);
+    traps_load();
     fpu_init_cpu();
-    traps_init();
     apic_init_cpu();
-    if (!index)
-        clock_init();
+}
+
+/* The first CPU; arch_cpu_start() does the same for the others. */
+void arch_cpu_init(struct arch_cpu *cpu, uint32_t index)
+{
+    cpu->self = cpu;
+    cpu->index = index;
+    cpu->port = &boot_cpu;
+    set_early_stacks(cpu, &boot_cpu);
+    find_features();
+    traps_init();
+    pic_disable();
+    cpu_bring_up(cpu);
+    x86_cpus[index] = &boot_cpu;
+    x86_online = UINT64_C(1) << index;
+    clock_init();
 }
 
 void arch_cpu_set_stacks(struct arch_cpu *cpu, const struct arch_cpu_stacks *stacks)

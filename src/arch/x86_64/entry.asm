@@ -30,6 +30,8 @@ extern x86_system_call
 
 VECTOR_IRQ_FIRST        equ 32
 VECTOR_SYSCALL          equ 0x100
+VECTOR_NMI              equ 2
+NMI_CARRY               equ X86_IST_SHIFT / 2
 
 %macro SAVE_REGISTERS 0
         push    rax
@@ -112,6 +114,8 @@ exception_entry:
         call    x86_exception           ; {frame to resume, address}: in rax and rdx
         cmp     rax, rbx
         jne     .app
+        cmp     qword [rbx + FRAME_VECTOR], VECTOR_NMI
+        je      nmi_exit
         mov     rsp, rbx                ; fixed up: go on from here
         jmp     arch_restore_frame
 .app:                                   ; a copy of the frame lies on top of the thread's home stack
@@ -125,6 +129,49 @@ exception_entry:
         cli
         mov     rsp, rbx
         jmp     arch_restore_frame
+
+; ---- the end of an NMI: still on its IST stack, whose top in the TSS is moved down ---------------
+;
+; What is left to load when the top moves back up is carried to the middle between the two tops. An
+; NMI that comes before the move writes below that, one that comes after it takes the words over
+; (traps.c) before its frames reach them.
+;
+;   [rbx+136] rip cs rflags rsp ss      the frame's end, where the next NMI will push
+;   [rbx+136-CARRY] rip cs rflags rsp ss    a copy of it
+;   [rbx+128-CARRY] rax
+
+align 16
+nmi_exit:
+        lea     rsi, [rbx + FRAME_RIP]
+        lea     rdi, [rsi - NMI_CARRY]
+        mov     rax, [rbx + FRAME_RAX]
+        mov     [rdi - 8], rax
+        mov     ecx, 5
+        rep movsq
+        mov     rsp, rbx
+        pop     r15
+        pop     r14
+        pop     r13
+        pop     r12
+        pop     r11
+        pop     r10
+        pop     r9
+        pop     r8
+        pop     rdi
+        pop     rsi
+        pop     rbp
+        pop     rbx
+        pop     rdx
+        pop     rcx
+        lea     rsp, [rsp + FRAME_RIP - FRAME_RAX - NMI_CARRY - 8]
+        mov     rax, [gs:CPU_PORT]
+        add     qword [rax + X86_NMI_SLOT], X86_IST_SHIFT
+global x86_nmi_last_pop
+x86_nmi_last_pop:
+        pop     rax
+global x86_nmi_iretq
+x86_nmi_iretq:
+        iretq
 
 ; ---- system calls: rcx and r11 hold rip and rflags; IF is 0 and DF is 0 by FMASK -----------------
 

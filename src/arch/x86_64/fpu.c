@@ -27,11 +27,14 @@ static uint32_t state_mask(void)
 
 void fpu_init_cpu(void)
 {
-    x86_features.fpu_bytes = LEGACY_BYTES;
-    if (!x86_features.xsave)
-        return;
-    __asm__ volatile("xsetbv" : : "c"(0), "a"(state_mask()), "d"(0));
-    x86_features.fpu_bytes = cpuid(0xd, 0).ebx;
+    uint32_t bytes = LEGACY_BYTES;
+
+    if (x86_features.xsave) {
+        __asm__ volatile("xsetbv" : : "c"(0), "a"(state_mask()), "d"(0));
+        bytes = cpuid(0xd, 0).ebx;
+    }
+    if (!x86_features.fpu_bytes)
+        x86_features.fpu_bytes = bytes;
 }
 
 size_t arch_fpu_bytes(void) { return x86_features.fpu_bytes; }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * Interrupts: which vector is whose. Devices get vectors by arch_irq_attach() and raise them by
- * message (MSI): a write to the local APIC's address; there is no sharing and no line to route. The
- * old interrupt controllers are moved out of the way and masked.
+ * message (MSI): a write to the local APIC's address; there is no sharing and no line to route. Each
+ * processor has a table of its own; a device's interrupt goes to the one that attached it. The old
+ * interrupt controllers are moved out of the way and masked.
  *
  * Sources: Intel SDM volume 3, 10.11; Intel 8259A.
  */
@@ -16,15 +17,25 @@
 /* For entry.asm. On the interrupt stack; returns the thread to switch to, or NULL. */
 struct arch_thread *x86_interrupt(struct arch_frame *frame);
 
+static void device_interrupt(uint32_t vector)
+{
+    struct x86_cpu *x86 = x86_cpu();
+
+    __atomic_store_n(&x86->handling, vector, __ATOMIC_SEQ_CST);
+    struct irq *irq = __atomic_load_n(&x86->irqs[vector - VECTOR_DEVICE_FIRST], __ATOMIC_SEQ_CST);
+    if (irq)
+        irq->ops->handle(irq);
+    __atomic_store_n(&x86->handling, 0, __ATOMIC_RELEASE);
+}
+
 static void dispatch(uint64_t vector)
 {
-    if (vector == VECTOR_TIMER) {
+    if (vector == VECTOR_TIMER)
         apic_timer_interrupt();
-    } else if (vector >= VECTOR_DEVICE_FIRST && vector <= VECTOR_DEVICE_LAST) {
-        struct irq *irq = x86_cpu()->irqs[vector - VECTOR_DEVICE_FIRST];
-        if (irq)
-            irq->ops->handle(irq);
-    }
+    else if (vector == VECTOR_TLB)
+        tlb_serve();
+    else if (vector >= VECTOR_DEVICE_FIRST && vector <= VECTOR_DEVICE_LAST)
+        device_interrupt((uint32_t)vector);
     /* The others are spurious: nobody asked for them, and they want no end of interrupt. */
     if (vector >= VECTOR_DEVICE_FIRST && vector != VECTOR_SPURIOUS)
         apic_end_of_interrupt();
@@ -42,15 +53,16 @@ struct arch_thread *x86_interrupt(struct arch_frame *frame)
 
 int arch_irq_attach(struct irq *irq)
 {
-    struct x86_cpu *x86 = x86_cpu();
     bool on = arch_irq_save();
+    struct x86_cpu *x86 = x86_cpu();
     int err = -ENOSPC;
 
     for (uint32_t i = 0; i < ARRAY_COUNT(x86->irqs) && err; i++) {
-        if (x86->irqs[i])
+        if (__atomic_load_n(&x86->irqs[i], __ATOMIC_ACQUIRE))
             continue;
-        x86->irqs[i] = irq;
         irq->vector = VECTOR_DEVICE_FIRST + i;
+        irq->cpu_index = arch_cpu()->index;
+        __atomic_store_n(&x86->irqs[i], irq, __ATOMIC_SEQ_CST);
         err = 0;
     }
     arch_irq_restore(on);
@@ -59,15 +71,18 @@ int arch_irq_attach(struct irq *irq)
 
 void arch_irq_detach(struct irq *irq)
 {
-    bool on = arch_irq_save();
+    struct x86_cpu *x86 = x86_cpus[irq->cpu_index];
+    uint32_t vector = irq->vector;
 
-    x86_cpu()->irqs[irq->vector - VECTOR_DEVICE_FIRST] = NULL;
+    __atomic_store_n(&x86->irqs[vector - VECTOR_DEVICE_FIRST], NULL, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&x86->handling, __ATOMIC_SEQ_CST) == vector &&
+           arch_cpu()->index != irq->cpu_index)
+        arch_spin_wait();
     irq->vector = 0;
-    arch_irq_restore(on);
 }
 
 void arch_irq_message(const struct irq *irq, uint64_t *address, uint32_t *data)
 {
-    *address = MSI_ADDRESS | (uint64_t)x86_cpu()->apic_id << MSI_APIC_SHIFT;
+    *address = MSI_ADDRESS | (uint64_t)x86_cpus[irq->cpu_index]->apic_id << MSI_APIC_SHIFT;
     *data = irq->vector;
 }

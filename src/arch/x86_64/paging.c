@@ -6,11 +6,12 @@
  * An entry that arch_protect() left without rights is not present but keeps its frame and
  * ENTRY_KEPT.
  *
- * `lock` guards every change. arch_lookup() takes no lock: it reads entries one by one, so that a
- * report can use it whatever was interrupted; its caller sees to it that the range is not being
- * unmapped.
+ * `lock` guards every change. arch_lookup() takes no lock: it reads entries one by one with interrupts
+ * off, so that a report can use it whatever was interrupted. A table that it walks is not freed
+ * meanwhile (tlb.c); that the range is not being unmapped its caller sees to.
  *
- * Only this CPU's TLB is flushed here. With several CPUs the runtime sends the others a shootdown.
+ * Nothing that was present is taken away or restricted without a flush of all TLBs before the return;
+ * what was not present no TLB holds. Two callers that change one range at a time are not served.
  */
 #include <x86.h>
 
@@ -20,7 +21,7 @@
 #include "paging.h"
 
 #define ENTRIES 512
-#define INVLPG_MAX 64 /* pages flushed one by one; more flush all */
+#define TRIM_BATCH 8
 
 uint64_t arch_direct_map = DIRECT_MAP_BASE;
 uintptr_t arch_stack_window = STACK_WINDOW_BASE;
@@ -33,7 +34,7 @@ static bool tables_lock(void)
     bool irq = arch_irq_save();
 
     while (__atomic_exchange_n(&lock, 1, __ATOMIC_ACQUIRE))
-        arch_relax();
+        arch_spin_wait();
     return irq;
 }
 
@@ -48,6 +49,12 @@ static uint64_t *table_at(uint64_t entry) { return arch_phys_to_virt(entry & ENT
 static unsigned index_of(uintptr_t va, unsigned level)
 {
     return (va >> (PAGE_SHIFT + 9 * level)) & (ENTRIES - 1);
+}
+
+/* The processors read entries at any time. */
+static void set(uint64_t *entry, uint64_t value)
+{
+    __atomic_store_n(entry, value, __ATOMIC_RELEASE);
 }
 
 static uint64_t *root(void) { return table_at(read_cr3()); }
@@ -79,7 +86,7 @@ static uint64_t *walk(uintptr_t va, bool create)
             uint64_t phys = create ? arch_upcalls.table_page() : 0;
             if (!phys)
                 return NULL;
-            *entry = phys | ENTRY_PRESENT | ENTRY_WRITE;
+            set(entry, phys | ENTRY_PRESENT | ENTRY_WRITE);
         } else if (*entry & ENTRY_LARGE) {
             return NULL;
         }
@@ -88,27 +95,25 @@ static uint64_t *walk(uintptr_t va, bool create)
     return &table[index_of(va, 0)];
 }
 
-static void flush(uintptr_t va, size_t count)
+/*
+ * Under the lock. Table after table, so that a large hole costs little. Whether any was present: then
+ * TLBs must be flushed.
+ */
+static bool clear(uintptr_t va, size_t count)
 {
-    if (count > INVLPG_MAX) {
-        write_cr3(read_cr3());
-        return;
-    }
-    for (size_t i = 0; i < count; i++)
-        __asm__ volatile("invlpg (%0)" : : "r"(va + i * PAGE_BYTES) : "memory");
-}
+    uint64_t seen = 0;
 
-/* Under the lock. Table after table, so that a large hole costs little. */
-static void clear(uintptr_t va, size_t count)
-{
     for (size_t i = 0; i < count;) {
         uint64_t *entry = walk(va + i * PAGE_BYTES, false);
         size_t left_in_table = ENTRIES - index_of(va + i * PAGE_BYTES, 0);
         size_t run = MIN(left_in_table, count - i);
-        for (size_t j = 0; entry && j < run; j++)
-            entry[j] = 0;
+        for (size_t j = 0; entry && j < run; j++) {
+            seen |= entry[j];
+            set(&entry[j], 0);
+        }
         i += run;
     }
+    return seen & ENTRY_PRESENT;
 }
 
 int arch_map(uintptr_t va, uint64_t phys, size_t count, unsigned access)
@@ -121,30 +126,31 @@ int arch_map(uintptr_t va, uint64_t phys, size_t count, unsigned access)
         uint64_t *entry = walk(va + done * PAGE_BYTES, true);
         if (!entry)
             break;
-        *entry = (phys + done * PAGE_BYTES) | bits;
+        set(entry, (phys + done * PAGE_BYTES) | bits);
     }
     if (done < count)
         clear(va, done);
     tables_unlock(irq);
-    if (done < count) {
-        flush(va, done);
-        return -ENOMEM;
-    }
-    return 0;
+    if (done == count)
+        return 0;
+    tlb_flush(va, done);
+    return -ENOMEM;
 }
 
 void arch_unmap(uintptr_t va, size_t count)
 {
     bool irq = tables_lock();
 
-    clear(va, count);
+    bool flush = clear(va, count);
     tables_unlock(irq);
-    flush(va, count);
+    if (flush)
+        tlb_flush(va, count);
 }
 
 void arch_protect(uintptr_t va, size_t count, unsigned access)
 {
     uint64_t bits = paging_entry_bits(access);
+    uint64_t seen = 0;
     bool irq = tables_lock();
 
     for (size_t i = 0; i < count;) {
@@ -152,13 +158,15 @@ void arch_protect(uintptr_t va, size_t count, unsigned access)
         size_t left_in_table = ENTRIES - index_of(va + i * PAGE_BYTES, 0);
         size_t run = MIN(left_in_table, count - i);
         for (size_t j = 0; entry && j < run; j++) {
+            seen |= entry[j];
             if (entry[j] & (ENTRY_PRESENT | ENTRY_KEPT))
-                entry[j] = (entry[j] & ENTRY_ADDRESS) | bits;
+                set(&entry[j], (entry[j] & ENTRY_ADDRESS) | bits);
         }
         i += run;
     }
     tables_unlock(irq);
-    flush(va, count);
+    if (seen & ENTRY_PRESENT)
+        tlb_flush(va, count);
 }
 
 static unsigned access_of(uint64_t entry)
@@ -170,12 +178,10 @@ static unsigned access_of(uint64_t entry)
            (entry & ENTRY_UNCACHED ? ARCH_UNCACHED : 0);
 }
 
-bool arch_lookup(uintptr_t va, uint64_t *phys, unsigned *access)
+static bool lookup(uintptr_t va, uint64_t *phys, unsigned *access)
 {
     uint64_t *table = root();
 
-    if ((int64_t)(va << 16) >> 16 != (int64_t)va)
-        return false;
     for (unsigned level = 3;; level--) {
         uint64_t entry = __atomic_load_n(&table[index_of(va, level)], __ATOMIC_RELAXED);
         bool leaf = level == 0 || (entry & ENTRY_LARGE);
@@ -191,6 +197,16 @@ bool arch_lookup(uintptr_t va, uint64_t *phys, unsigned *access)
         }
         table = table_at(entry);
     }
+}
+
+bool arch_lookup(uintptr_t va, uint64_t *phys, unsigned *access)
+{
+    if ((int64_t)(va << 16) >> 16 != (int64_t)va)
+        return false;
+    bool irq = arch_irq_save();
+    bool found = lookup(va, phys, access);
+    arch_irq_restore(irq);
+    return found;
 }
 
 static bool table_empty(const uint64_t *table)
@@ -217,37 +233,65 @@ static uint64_t *slot_of_table(uintptr_t va, unsigned level)
     }
 }
 
+/* Tables taken out, to be freed after the flush; where to go on. */
+struct trim {
+    uint64_t phys[TRIM_BATCH];
+    uint32_t count;
+    unsigned level;
+    uintptr_t at;
+};
+
+/* Takes empty tables of one level out, until the batch is full or @end is reached. Under the lock. */
+static void trim_level(struct trim *trim, uintptr_t end)
+{
+    uint64_t span = UINT64_C(1) << (PAGE_SHIFT + 9 * (trim->level + 1));
+
+    while (trim->at < end && trim->count < TRIM_BATCH) {
+        uint64_t *slot = slot_of_table(trim->at, trim->level);
+        /* Without the table above, nothing more lies in what that covers. */
+        if (!slot && trim->level < 2 && !slot_of_table(trim->at, trim->level + 1)) {
+            trim->at = align_up(trim->at + 1, span << 9);
+            continue;
+        }
+        if (slot && table_empty(table_at(*slot))) {
+            trim->phys[trim->count++] = *slot & ENTRY_ADDRESS;
+            set(slot, 0);
+        }
+        trim->at += span;
+    }
+}
+
+/* Level by level from the bottom; returns false when the last one is through. */
+static bool trim_some(struct trim *trim, uintptr_t va, uintptr_t end)
+{
+    bool irq = tables_lock();
+
+    trim->count = 0;
+    while (trim->level < 3 && trim->count < TRIM_BATCH) {
+        trim_level(trim, end);
+        if (trim->at >= end) {
+            trim->level++;
+            trim->at = align_down(va, UINT64_C(1) << (PAGE_SHIFT + 9 * (trim->level + 1)));
+        }
+    }
+    tables_unlock(irq);
+    return trim->level < 3;
+}
+
 /*
- * Level by level from the bottom. A freed table goes back at once, which is right on one CPU: the
- * flush that follows happens before anybody can use the frame with interrupts on.
+ * Processors remember tables, not only pages, and may read one until they have flushed; so it is left
+ * as it is, empty, until then.
  */
 void arch_trim_tables(uintptr_t va, size_t count)
 {
-    bool irq = tables_lock();
-    uintptr_t end = va + count * PAGE_BYTES;
-    bool freed = false;
+    struct trim trim = { .level = 0, .at = align_down(va, MIB(2)) };
+    bool more;
 
-    for (unsigned level = 0; level < 3; level++) {
-        uint64_t span = UINT64_C(1) << (PAGE_SHIFT + 9 * (level + 1));
-        uint64_t upper_span = span << 9;
-        for (uintptr_t at = align_down(va, span); at < end;) {
-            uint64_t *slot = slot_of_table(at, level);
-            /* Without the table above, nothing more lies in what that covers. */
-            if (!slot && level < 2 && !slot_of_table(at, level + 1)) {
-                at = align_up(at + 1, upper_span);
-                continue;
-            }
-            if (slot && table_empty(table_at(*slot))) {
-                uint64_t phys = *slot & ENTRY_ADDRESS;
-                *slot = 0;
-                write_cr3(read_cr3());
-                arch_upcalls.table_page_free(phys);
-                freed = true;
-            }
-            at += span;
-        }
-    }
-    if (freed)
-        write_cr3(read_cr3());
-    tables_unlock(irq);
+    do {
+        more = trim_some(&trim, va, va + count * PAGE_BYTES);
+        if (trim.count)
+            tlb_flush(0, SIZE_MAX);
+        for (uint32_t i = 0; i < trim.count; i++)
+            arch_upcalls.table_page_free(trim.phys[i]);
+    } while (more);
 }

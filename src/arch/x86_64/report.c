@@ -9,6 +9,7 @@
 
 /* For a fault inside a report, whose own data may still be on the report stack. */
 static unsigned char spare_stack[SPARE_BYTES] __attribute__((aligned(16)));
+static uint32_t spare_taken;
 
 noreturn_fn void arch_report(void *context)
 {
@@ -18,8 +19,12 @@ noreturn_fn void arch_report(void *context)
     arch_irq_disable();
     if (cpu->report_depth >= 2)
         arch_machine_exit(STATUS_PANIC);
-    if (cpu->report_depth++ == 1)
+    if (cpu->report_depth++ == 1) {
+        /* One is enough: who reports stops the other processors. */
+        while (__atomic_exchange_n(&spare_taken, 1, __ATOMIC_SEQ_CST))
+            __asm__ volatile("cli; hlt");
         top = (uintptr_t)(spare_stack + SPARE_BYTES);
+    }
     __asm__ volatile("movq %0, %%rsp\n\t"
                      "xorl %%ebp, %%ebp\n\t"
                      "call arch_report_body\n\t"

@@ -12,7 +12,13 @@
  * an app's, it was not executing the kernel's text, and was not on a stack of the kernel.
  *
  * A fault inside a handler would be delivered to the same IST stack and overwrite the outer frame.
- * So each handler moves the top of its IST stack down by IST_SHIFT while it runs.
+ * So each handler moves the top of its IST stack down by IST_SHIFT while it runs. An NMI may come
+ * between any two instructions, also between a fault and its handler's move; so its handler moves the
+ * tops of all of them, and may fault itself. A fault's iretq lets the next NMI in: that one finds its
+ * own top moved. Moving the NMI's top back and leaving its stack cannot be one instruction, so the
+ * NMI's way out (entry.asm) carries the last words to a safe place first; an NMI that comes between
+ * the two takes over the way out that it has interrupted. The address of the fault (CR2) of
+ * who was interrupted is put back.
  *
  * Source: Intel SDM volume 3, chapter 6.
  */
@@ -30,6 +36,7 @@ struct gate {
 
 static struct gate idt[VECTORS] __attribute__((aligned(4096)));
 
+extern const unsigned char x86_nmi_last_pop[], x86_nmi_iretq[];
 extern const unsigned char x86_stubs[], x86_copy_start[], x86_copy_end[], x86_copy_fault[],
     arch_iretq[];
 extern const unsigned char kernel_text_start[], kernel_text_end[], kernel_data_start[],
@@ -65,11 +72,6 @@ static unsigned ist_of(uint64_t vector)
 
 void traps_init(void)
 {
-    struct {
-        uint16_t limit;
-        uint64_t base;
-    } __attribute__((packed)) idtr = { sizeof(idt) - 1, (uintptr_t)idt };
-
     for (unsigned vector = 0; vector < VECTORS; vector++) {
         uint64_t stub = (uintptr_t)x86_stubs + vector * STUB_BYTES;
         idt[vector].low = (stub & 0xffff) | (uint64_t)KERNEL_CS << 16 |
@@ -77,6 +79,15 @@ void traps_init(void)
                           (stub >> 16 & 0xffff) << 48;
         idt[vector].high = stub >> 32;
     }
+}
+
+void traps_load(void)
+{
+    struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) idtr = { sizeof(idt) - 1, (uintptr_t)idt };
+
     __asm__ volatile("lidt %0" : : "m"(idtr));
 }
 
@@ -158,15 +169,54 @@ static struct arch_frame *to_home_stack(const struct arch_frame *frame)
     return copy;
 }
 
+const struct x86_watch_ops *x86_watch;
+
+/* Of an NMI's way out two instructions are left at most; what they load is where this one returns. */
+static void take_over(struct arch_frame *frame)
+{
+    const uint64_t *words = (const uint64_t *)frame->rsp;
+
+    if (frame->rip == (uintptr_t)x86_nmi_last_pop)
+        frame->rax = *words++;
+    else if (frame->rip != (uintptr_t)x86_nmi_iretq)
+        return;
+    frame->rip = words[0];
+    frame->cs = words[1];
+    frame->rflags = words[2];
+    frame->rsp = words[3];
+    frame->ss = words[4];
+}
+
+/* entry.asm moves the NMI's own stack back up. */
+static struct resume nmi(struct arch_frame *frame, uint64_t address)
+{
+    struct tss *tss = &x86_cpu()->tss;
+    const struct x86_watch_ops *watch = x86_watch;
+
+    take_over(frame);
+    for (unsigned ist = IST_PAGE_FAULT; ist <= IST_DEBUG; ist++)
+        tss->ist[ist - 1] -= IST_SHIFT;
+    smp_nmi();
+    if (!watch || !watch->nmi_taken(frame))
+        arch_upcalls.kernel_fault(frame, ARCH_FAULT_NMI, address);
+    for (unsigned ist = IST_PAGE_FAULT; ist <= IST_DEBUG; ist++)
+        tss->ist[ist - 1] += ist == IST_NMI ? 0 : IST_SHIFT;
+    write_cr2(address);
+    return (struct resume){ frame, 0 };
+}
+
 struct resume x86_exception(struct arch_frame *frame)
 {
     uint64_t address = read_cr2();
     uint64_t vector = frame->vector;
     struct tss *tss = &x86_cpu()->tss;
     unsigned slot = ist_of(vector) - 1;
-    bool maskable =
-        vector != VECTOR_NMI && vector != VECTOR_MACHINE_CHECK && vector != VECTOR_DOUBLE_FAULT;
+    bool maskable = vector != VECTOR_MACHINE_CHECK && vector != VECTOR_DOUBLE_FAULT;
 
+    if (vector == VECTOR_NMI)
+        return nmi(frame, address);
+    if (vector == VECTOR_PAGE_FAULT && arch_upcalls.stack_fault(address, frame->error))
+        return (struct resume){ frame, 0 };
     tss->ist[slot] -= IST_SHIFT;
     if (is_access_fault(vector) && frame->rip >= (uintptr_t)x86_copy_start &&
         frame->rip < (uintptr_t)x86_copy_end) {
@@ -184,7 +234,10 @@ struct resume x86_exception(struct arch_frame *frame)
 
 void x86_app_fault(struct arch_frame *frame, uintptr_t address)
 {
-    arch_upcalls.app_fault(frame, address);
+    const struct x86_watch_ops *watch = x86_watch;
+
+    if (!watch || !watch->app_fault_seen(frame, address))
+        arch_upcalls.app_fault(frame, address);
 }
 
 void x86_system_call(struct arch_frame *frame) { arch_upcalls.syscall(frame); }

@@ -38,6 +38,8 @@ enum {
     VECTOR_DEVICE_FIRST = 0x30,
     VECTOR_DEVICE_LAST = 0xef,
     VECTOR_TIMER = 0xf0,
+    VECTOR_RESCHEDULE = 0xf1, /* nothing to do but what follows every interrupt */
+    VECTOR_TLB = 0xf2,
     VECTOR_SPURIOUS = 0xff,
 };
 
@@ -63,17 +65,33 @@ struct tss {
     uint16_t reserved3, io_map;
 } __attribute__((packed));
 
-#define GDT_ENTRIES 5 /* null, code, data, task state (two) */
+#define GDT_ENTRIES 7 /* null, code, data, task state (two), code and data that are not present */
 
-/* The port's part of a CPU; arch_cpu()->port. Touched by its own CPU, interrupts off. */
+#define X86_CPUS_MAX 64
+#define APIC_ID_MAX 254u /* 255 is everybody */
+
+/*
+ * The port's part of a CPU; arch_cpu()->port. Touched by its own CPU, interrupts off; @apic_id, and
+ * irqs[] and @handling atomically, by others too.
+ */
 struct x86_cpu {
-    struct tss tss;
+    struct tss tss; /* first: entry.asm */
     uint64_t gdt[GDT_ENTRIES];
     uintptr_t report_top;
     uint32_t apic_id;
     uint64_t timer_deadline_ns;
+    uint32_t handling; /* the device vector whose handler runs here, or 0 */
     struct irq *irqs[VECTOR_DEVICE_LAST + 1 - VECTOR_DEVICE_FIRST];
 };
+
+_Static_assert(sizeof(struct x86_cpu) <= PAGE_BYTES, "smp.c gives it one page");
+_Static_assert(offsetof(struct arch_cpu, port) == CPU_PORT, "layout");
+_Static_assert(offsetof(struct x86_cpu, tss.ist[IST_NMI - 1]) == X86_NMI_SLOT, "layout");
+_Static_assert(IST_SHIFT == X86_IST_SHIFT, "layout");
+
+/* smp.c: by index; the ones that are up have a bit in x86_online. */
+extern struct x86_cpu *x86_cpus[X86_CPUS_MAX];
+extern uint64_t x86_online;
 
 static inline struct x86_cpu *x86_cpu(void) { return arch_cpu()->port; }
 
@@ -135,6 +153,11 @@ static inline uint64_t read_cr2(void)
     return value;
 }
 
+static inline void write_cr2(uint64_t value)
+{
+    __asm__ volatile("movq %0, %%cr2" : : "r"(value));
+}
+
 static inline uint64_t read_cr3(void)
 {
     uint64_t value;
@@ -167,8 +190,36 @@ void fpu_restore(const void *area);
 
 /* traps.c */
 void traps_init(void);
+void traps_load(void);
+
+/* For the tests in the kernel, which set x86_watch: they see first, and true means that was all. */
+struct x86_watch_ops {
+    bool (*nmi_taken)(struct arch_frame *frame);
+    bool (*app_fault_seen)(struct arch_frame *frame, uintptr_t address);
+};
+extern const struct x86_watch_ops *x86_watch;
+
+/* acpi.c: before paging_init(), while the first 4 GiB are mapped. */
+#define ACPI_MEMORY_MAX 64
+void acpi_init(void);
+
+/* cpu.c: what every processor does to itself; @cpu's stacks are set. */
+void cpu_bring_up(struct arch_cpu *cpu);
+
+/* smp.c: does not return where this CPU has to stop. */
+void smp_nmi(void);
+
+/* tlb.c: on all CPUs, before it returns. */
+void tlb_flush(uintptr_t va, size_t count);
+void tlb_serve(void); /* the interrupt */
 
 /* apic.c, clock.c */
+#define APIC_SEND_FIXED 0x4000u /* | vector */
+#define APIC_SEND_NMI 0x4400u
+#define APIC_SEND_INIT 0x4500u
+#define APIC_SEND_START 0x4600u /* | number of the page to start at */
+void apic_send(uint32_t apic_id, uint32_t command);
+void pic_disable(void);
 void apic_init_cpu(void);
 void apic_timer_interrupt(void);
 void apic_end_of_interrupt(void);

@@ -8,6 +8,7 @@
 #include <fs/sysfs/sysfs.h>
 #include <lib/string.h>
 #include <rt/heap.h>
+#include <rt/stack.h>
 #include <rt/xstack.h>
 
 #define SYSFS_MAGIC 0x62656572u
@@ -212,6 +213,12 @@ static int mount(struct super *super, const char *options)
     if (*options)
         return -EINVAL;
     int err = sysfs_add_group("stack", xstack_attrs);
+    if (!err)
+        err = sysfs_add_group("stack", stack_attrs);
+    if (!err)
+        err = sysfs_add_group("stack/cache", stack_cache_attrs);
+    if (!err)
+        err = sysfs_add_group("stack/growth", stack_growth_attrs);
     if (err && err != -EEXIST)
         return err;
     super->ops = &sysfs_super_ops;

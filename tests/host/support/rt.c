@@ -32,7 +32,8 @@ void rt_boot(uint64_t memory_bytes, const char *parameters)
     params_parse(boot_info.command_line);
     page_init();
     sched_init();
-    if (cpu_map_stacks(cpus[0]) || xstack_init() || work_start())
+    struct arch_cpu_stacks stacks = {0};
+    if (cpu_map_stacks(&stacks) || xstack_init() || work_start())
         abort();
     arch_irq_enable();
 }
