@@ -45,9 +45,6 @@ void xstack_give(void);                       /* the innermost stack of this thr
 int xstack_reserve_private(struct thread *thread, uint32_t count);
 void xstack_release_private(struct thread *thread);
 
-/* Number of extra stacks a descent through @probes probes may need at the current stack.need. */
-uint32_t xstack_private_count(uint32_t probes);
-
 /* From the timer interrupt: samples who holds how many, reports refusals now and then. */
 void xstack_timer(uint64_t now_ns);
 

@@ -110,8 +110,6 @@ int xstack_init(void)
     return resize_locked((uint32_t)(params.stack_extra * cpu_count));
 }
 
-uint32_t xstack_private_count(uint32_t probes) { return probes; }
-
 void xstack_timer(uint64_t now_ns)
 {
     struct xstack_pool *pool = &xstack_pool;

@@ -186,7 +186,7 @@ int write_back_start(struct super *super)
     int err = thread_prepare(&write_back_def, wb, &wb->thread);
     if (err)
         goto out_free;
-    err = xstack_reserve_private(wb->thread, xstack_private_count(super->reserve_probes));
+    err = xstack_reserve_private(wb->thread, super->reserve_probes);
     if (err)
         goto out_thread;
     super->write_back = wb;
