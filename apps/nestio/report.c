@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#include "stackinfo.h"
+#include "common/stackinfo.h"
 #include "trouble.h"
 
 typedef unsigned long long count;

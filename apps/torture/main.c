@@ -20,7 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "nestio/stackinfo.h"
+#include "common/stackinfo.h"
 #include "notes.h"
 #include "pool.h"
 #include "threads.h"
@@ -28,6 +28,15 @@
 #include "tower.h"
 
 static uint64_t checked, unchecked, elapsed_ms;
+
+static const char *const actor_names[] = { [ACTOR_MAIN] = "main", [ACTOR_CHECKER] = "checker" };
+static const struct watchdog watchdog = {
+    .program = "torture",
+    .detail = "",
+    .names = actor_names,
+    .name_count = ACTOR_WORKERS,
+    .say_more = notes_print,
+};
 
 /* The workers, and one more for the main thread itself. */
 static int make_workers(void)
@@ -144,7 +153,7 @@ int main(int argc, char **argv)
 
     setvbuf(stdout, NULL, _IOLBF, 0);
     options_read(&torture.options, argc, argv);
-    error = actors_start((unsigned)torture.options.threads + ACTOR_WORKERS,
+    error = actors_start(&watchdog, (unsigned)torture.options.threads + ACTOR_WORKERS,
                          (unsigned)torture.options.watchdog_seconds);
     if (!error)
         error = make_workers();

@@ -4,8 +4,8 @@
  * `probes`. On a system that has no such folder (Linux) every number is "-" and nothing is ever
  * taken for a refusal.
  */
-#ifndef NESTIO_STACKINFO_H
-#define NESTIO_STACKINFO_H
+#ifndef COMMON_STACKINFO_H
+#define COMMON_STACKINFO_H
 
 #include <stdbool.h>
 #include <stddef.h>
