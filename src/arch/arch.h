@@ -137,6 +137,25 @@ static inline void arch_set_probe_base(uint64_t base)
     __asm__ volatile("movq %0, %%gs:%c1" : : "r"(base), "i"(CPU_PROBE_BASE) : "memory");
 }
 
+/* Words of this CPU's area, at @offset, each in one instruction: an interrupt or a move to another CPU comes before or
+ * after it. The sum is not atomic for other CPUs, which may only read the word. */
+static inline void arch_cpu_add(size_t offset, uint64_t n)
+{
+    __asm__ volatile("addq %1, %0" : "+m"(*(uint64_t __seg_gs *)offset) : "er"(n) : "cc");
+}
+
+static inline uint64_t arch_cpu_load(size_t offset)
+{
+    uint64_t value;
+    __asm__ volatile("movq %1, %0" : "=r"(value) : "m"(*(const uint64_t __seg_gs *)offset));
+    return value;
+}
+
+static inline void arch_cpu_store(size_t offset, uint64_t value)
+{
+    __asm__ volatile("movq %1, %0" : "=m"(*(uint64_t __seg_gs *)offset) : "er"(value));
+}
+
 static inline uintptr_t arch_stack_pointer(void)
 {
     uintptr_t rsp;

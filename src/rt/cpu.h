@@ -5,6 +5,7 @@
 #include <arch/arch.h>
 #include <lib/list.h>
 #include <rt/spinlock.h>
+#include <rt/xstack.h>
 
 struct thread;
 struct timer;
@@ -32,6 +33,7 @@ struct cpu {
     bool worker_waits;                /* work_lock; for work, not inside some execute() */
     struct thread *worker;
     uint32_t spin_depth;              /* spin locks held here */
+    struct xstack_counts xstack;      /* xstack_counts.h */
 };
 
 extern struct cpu *cpus[CPUS_MAX];

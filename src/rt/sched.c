@@ -230,6 +230,7 @@ void sched_switched(struct arch_thread *prev_arch, struct arch_thread *next_arch
     prev->cpu_ns += now - prev->started_ns;
     next->started_ns = now;
     next->switches++;
+    this_cpu()->xstack.elsewhere_left = 0;
     bool dead = prev->state == THREAD_DEAD, moving = prev->moving;
     stack_switched(prev, next);
     __atomic_store_n(&prev->on_cpu, false, __ATOMIC_RELEASE);
