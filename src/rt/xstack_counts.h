@@ -17,17 +17,9 @@
 #define xstack_count_at(field, index, n)                                                            \
     arch_cpu_add(offsetof(struct cpu, xstack.field[0]) + (index) * sizeof(uint64_t), n)
 
-/* The sum over all CPUs of the word at @offset in struct cpu. */
-static inline uint64_t xstack_sum_at(size_t offset)
-{
-    uint64_t sum = 0;
-    for (uint32_t i = 0, count = cpu_count; i < count; i++)
-        sum += __atomic_load_n((const uint64_t *)((const char *)cpus[i] + offset), __ATOMIC_RELAXED);
-    return sum;
-}
-#define xstack_sum(field) xstack_sum_at(offsetof(struct cpu, xstack.field))
+#define xstack_sum(field) cpu_sum_at(offsetof(struct cpu, xstack.field))
 #define xstack_sum_of(field, index)                                                                 \
-    xstack_sum_at(offsetof(struct cpu, xstack.field[0]) + (index) * sizeof(uint64_t))
+    cpu_sum_at(offsetof(struct cpu, xstack.field[0]) + (index) * sizeof(uint64_t))
 
 /* A gauge caught between two steps may be below zero for a moment. */
 static inline uint64_t xstack_gauge(uint64_t sum) { return (int64_t)sum < 0 ? 0 : sum; }
