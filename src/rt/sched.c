@@ -57,17 +57,26 @@ static bool is_idle(const struct cpu *cpu)
 
 /* ---- ready list; run_lock held ---- */
 
-static void make_ready(struct cpu *cpu, struct thread *thread)
+/* Whether @cpu has to be told, by tell(), once the lock is given back. */
+static bool make_ready(struct cpu *cpu, struct thread *thread)
 {
     thread->runnable = true;
     list_push_back(&cpu->ready, &thread->run_link);
     cpu->ready_count++;
-    if (cpu->arch.current == &cpu->idle->arch)
+    if (cpu->arch.current == &cpu->idle->arch) {
+        bool told = cpu->need_resched;    /* and has not looked into its list since */
         cpu->need_resched = true;
-    else if (cpu->slice_end_ns == UINT64_MAX)
-        cpu->slice_end_ns = arch_now_ns() + SLICE_NS;
-    else
-        return;                       /* it will be looked at when the slice ends */
+        return !told;
+    }
+    if (cpu->slice_end_ns != UINT64_MAX)
+        return false;                 /* it will be looked at when the slice ends */
+    cpu->slice_end_ns = arch_now_ns() + SLICE_NS;
+    return true;
+}
+
+/* Without the lock: under an emulator both may take long, and the CPU that is told wants the lock. Interrupts off. */
+static void tell(struct cpu *cpu)
+{
     if (cpu == this_cpu())
         timer_rearm();
     else
@@ -75,15 +84,19 @@ static void make_ready(struct cpu *cpu, struct thread *thread)
 }
 
 /*
- * Where a thread that becomes ready shall run: where it ran last if that CPU is idle or still uses its stack, else
- * on an idle CPU, else where it ran last. Interrupts are off.
+ * Where a thread that becomes ready shall run: where it ran last if that CPU still uses its stack; here, if an interrupt of
+ * an idle CPU wakes it, which is awake already; where it ran last if that CPU is idle; else on an idle CPU, else
+ * where it ran last. Interrupts are off.
  */
 static struct cpu *choose_cpu(const struct thread *thread)
 {
-    struct cpu *last = cpu_of(thread);
+    struct cpu *last = cpu_of(thread), *here = this_cpu();
     bool last_allowed = thread->affinity & cpu_bit(last->arch.index);
-    if (cpu_count == 1 || __atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE) ||
-        (last_allowed && is_idle(last)))
+    if (cpu_count == 1 || __atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE))
+        return last;
+    if ((thread->affinity & cpu_bit(here->arch.index)) && is_idle(here))
+        return here;
+    if (last_allowed && is_idle(last))
         return last;
     struct cpu *allowed = last_allowed ? last : NULL;
     for (uint32_t i = 0; i < cpu_count; i++) {
@@ -107,8 +120,11 @@ static void enqueue(struct cpu *locked, struct thread *thread, bool irq)
         spin_unlock(&locked->run_lock, false);
         spin_lock(&target->run_lock);
     }
-    make_ready(target, thread);
-    spin_unlock(&target->run_lock, irq);
+    bool untold = make_ready(target, thread);
+    spin_unlock(&target->run_lock, false);
+    if (untold)
+        tell(target);
+    arch_irq_restore(irq);
 }
 
 /* While pages for stacks are short, threads whose stacks grow are passed over. */
@@ -378,7 +394,7 @@ static void steal(struct cpu *cpu)
     if (!thread)
         return;
     spin_lock(&cpu->run_lock);
-    make_ready(cpu, thread);
+    make_ready(cpu, thread);          /* by itself */
     spin_unlock(&cpu->run_lock, false);
 }
 
@@ -407,12 +423,12 @@ int thread_set_affinity(struct thread *thread, uint64_t cpus_mask)
         enqueue(cpu, thread, irq);
         return 0;
     }
-    if (misplaced && thread->on_cpu) {
+    bool elsewhere = misplaced && thread->on_cpu && cpu != this_cpu();
+    if (misplaced && thread->on_cpu)
         cpu->need_resched = true;
-        if (cpu != this_cpu())
-            arch_ipi_reschedule(cpu->arch.index);
-    }
     spin_unlock(&cpu->run_lock, irq);
+    if (elsewhere)
+        arch_ipi_reschedule(cpu->arch.index);
     if (misplaced && thread == thread_current())
         thread_yield();
     return 0;
