@@ -33,6 +33,7 @@ struct cpu {
     bool worker_waits;                /* work_lock; for work, not inside some execute() */
     struct thread *worker;
     uint32_t spin_depth;              /* spin locks held here */
+    uint64_t to_tell;                 /* CPUs that have something to run; told when spin_depth is 0 again */
     struct xstack_counts xstack;      /* xstack_counts.h */
 };
 

@@ -57,30 +57,39 @@ static bool is_idle(const struct cpu *cpu)
 
 /* ---- ready list; run_lock held ---- */
 
-/* Whether @cpu has to be told, by tell(), once the lock is given back. */
-static bool make_ready(struct cpu *cpu, struct thread *thread)
+/* It has something new in its list. It is told when this CPU holds no spin lock any more: under an emulator that may take
+   long, and who is told may want the very lock. */
+static void tell_later(struct cpu *cpu) { this_cpu()->to_tell |= cpu_bit(cpu->arch.index); }
+
+void sched_tell(void)
+{
+    struct cpu *self = this_cpu();
+    uint64_t to_tell = self->to_tell;
+    self->to_tell = 0;
+    for (; to_tell; to_tell &= to_tell - 1) {
+        uint32_t index = (uint32_t)__builtin_ctzll(to_tell);
+        if (index == self->arch.index)
+            timer_rearm();
+        else
+            arch_ipi_reschedule(index);
+    }
+}
+
+static void make_ready(struct cpu *cpu, struct thread *thread)
 {
     thread->runnable = true;
     list_push_back(&cpu->ready, &thread->run_link);
     cpu->ready_count++;
     if (cpu->arch.current == &cpu->idle->arch) {
-        bool told = cpu->need_resched;    /* and has not looked into its list since */
+        if (cpu->need_resched)
+            return;                   /* was told, and has not looked into its list since */
         cpu->need_resched = true;
-        return !told;
+    } else {
+        if (cpu->slice_end_ns != UINT64_MAX)
+            return;                   /* it will be looked at when the slice ends */
+        cpu->slice_end_ns = arch_now_ns() + SLICE_NS;
     }
-    if (cpu->slice_end_ns != UINT64_MAX)
-        return false;                 /* it will be looked at when the slice ends */
-    cpu->slice_end_ns = arch_now_ns() + SLICE_NS;
-    return true;
-}
-
-/* Without the lock: under an emulator both may take long, and the CPU that is told wants the lock. Interrupts off. */
-static void tell(struct cpu *cpu)
-{
-    if (cpu == this_cpu())
-        timer_rearm();
-    else
-        arch_ipi_reschedule(cpu->arch.index);
+    tell_later(cpu);
 }
 
 /*
@@ -120,11 +129,8 @@ static void enqueue(struct cpu *locked, struct thread *thread, bool irq)
         spin_unlock(&locked->run_lock, false);
         spin_lock(&target->run_lock);
     }
-    bool untold = make_ready(target, thread);
-    spin_unlock(&target->run_lock, false);
-    if (untold)
-        tell(target);
-    arch_irq_restore(irq);
+    make_ready(target, thread);
+    spin_unlock(&target->run_lock, irq);
 }
 
 /* While pages for stacks are short, threads whose stacks grow are passed over. */
@@ -394,7 +400,7 @@ static void steal(struct cpu *cpu)
     if (!thread)
         return;
     spin_lock(&cpu->run_lock);
-    make_ready(cpu, thread);          /* by itself */
+    make_ready(cpu, thread);
     spin_unlock(&cpu->run_lock, false);
 }
 
@@ -423,12 +429,12 @@ int thread_set_affinity(struct thread *thread, uint64_t cpus_mask)
         enqueue(cpu, thread, irq);
         return 0;
     }
-    bool elsewhere = misplaced && thread->on_cpu && cpu != this_cpu();
-    if (misplaced && thread->on_cpu)
+    if (misplaced && thread->on_cpu) {
         cpu->need_resched = true;
+        if (cpu != this_cpu())
+            tell_later(cpu);
+    }
     spin_unlock(&cpu->run_lock, irq);
-    if (elsewhere)
-        arch_ipi_reschedule(cpu->arch.index);
     if (misplaced && thread == thread_current())
         thread_yield();
     return 0;
