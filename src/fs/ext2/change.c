@@ -163,6 +163,7 @@ void ext2_mark(struct ext2_inode *ei, bool structural)
     if (!ei->dirty) {
         ei->dirty = true;
         ei->dirty_ref = hold = ei->inode.nlink > 0;
+        ei->dirty_number = ++fs->dirty_number;
         list_push_back(&fs->dirty, &ei->dirty_link);
     }
     spin_unlock(&fs->list_lock, irq);

@@ -107,13 +107,13 @@ struct ext2_fs {
 
     struct spinlock list_lock;
     struct list pins[EXT2_PIN_BUCKETS];
-    struct list dirty; /* ext2_inode.dirty_link */
+    struct list dirty; /* ext2_inode.dirty_link, by dirty_number */
     struct list dead;  /* ext2_dead.link */
     struct ext2_order orders[EXT2_ORDERS_MAX];
     uint32_t order_count, pin_count;
     uint64_t change_seq; /* changes of now carry it; counted on by every full sync */
     uint64_t synced_seq; /* changes up to it are on the disk */
-    uint64_t sync_round;
+    uint64_t dirty_number; /* of the inode that became dirty last */
     uint64_t next_sync_ns; /* write-back: not before, unless much is dirty */
     uint64_t write_seq;    /* atomic: writes that ended */
     uint64_t flushed_seq;  /* atomic: those that a flush has covered */
@@ -179,7 +179,7 @@ struct ext2_inode {
     /* list_lock */
     bool dirty;     /* in fs->dirty */
     bool dirty_ref; /* which then holds a reference */
-    uint64_t sync_mark;
+    uint64_t dirty_number; /* counts on with every inode that becomes dirty */
     struct list dirty_link;
 };
 
@@ -340,6 +340,13 @@ void ext2_drop_link(struct ext2_inode *victim);
 int ext2_may_remove(const struct ext2_inode *dir, const struct ext2_inode *victim);
 
 /* ---- sync.c ---- */
+/*
+ * The next dirty file behind number *@seen, at most @limit, referenced; NULL: there is none. The list is in the order of
+ * the numbers, and looking changes nothing in it: any number of syncs go through it side by side, each sees every file
+ * that was dirty when it began, once, and none keeps another going. @last, the one before or NULL, is where to go on.
+ */
+struct ext2_inode *ext2_next_dirty(struct ext2_fs *fs, const struct ext2_inode *last, uint64_t *seen,
+                                   uint64_t limit);
 int ext2_sync_fs(struct ext2_fs *fs);
 int ext2_sync_super(struct super *super);
 /* A full sync if the last one is a while ago, or much is dirty. */

@@ -58,39 +58,45 @@ static int write_bufs(struct ext2_fs *fs)
 
 /* ---- 1: data, leftovers ---- */
 
-/* The next dirty file of this round, referenced. Those seen are moved to the end of the list. */
-static struct ext2_inode *next_file(struct ext2_fs *fs, uint64_t round)
+struct ext2_inode *ext2_next_dirty(struct ext2_fs *fs, const struct ext2_inode *last, uint64_t *seen,
+                                   uint64_t limit)
 {
     struct ext2_inode *found = NULL;
     bool irq = spin_lock(&fs->list_lock);
-    while (!found && !list_empty(&fs->dirty)) {
-        struct ext2_inode *ei = list_first(&fs->dirty, struct ext2_inode, dirty_link);
-        if (ei->sync_mark == round)
+    const struct list *at =
+        last && last->dirty && last->dirty_number == *seen ? &last->dirty_link : &fs->dirty;
+    while (!found && (at = at->next) != &fs->dirty) {
+        struct ext2_inode *ei = list_entry(at, struct ext2_inode, dirty_link);
+        if (ei->dirty_number > limit)
             break;
-        ei->sync_mark = round;
-        list_remove(&ei->dirty_link);
-        list_push_back(&fs->dirty, &ei->dirty_link);
-        if (ei->dirty_ref && mode_is_file(ei->inode.mode))
+        if (ei->dirty_number > *seen && ei->dirty_ref && mode_is_file(ei->inode.mode))
             found = ei;
     }
-    if (found)
+    if (found) {
+        *seen = found->dirty_number;
         inode_ref(&found->inode);
+    }
     spin_unlock(&fs->list_lock, irq);
     return found;
 }
 
 static int write_data(struct ext2_fs *fs)
 {
-    struct ext2_inode *ei;
+    struct ext2_inode *ei, *last = NULL;
+    uint64_t seen = 0;
     bool irq = spin_lock(&fs->list_lock);
-    uint64_t round = ++fs->sync_round;
+    uint64_t limit = fs->dirty_number;
     spin_unlock(&fs->list_lock, irq);
     int err = 0;
-    while (!err && (ei = next_file(fs, round))) {
+    while (!err && (ei = ext2_next_dirty(fs, last, &seen, limit))) {
+        if (last)
+            inode_put(&last->inode);
+        last = ei;
         err = mapping_write_back(&ei->mapping, 0, UINT64_MAX);
         ext2_wrote(fs);
-        inode_put(&ei->inode);
     }
+    if (last)
+        inode_put(&last->inode);
     return err;
 }
 
