@@ -209,6 +209,7 @@ static struct ext2_fs *make(struct super *super)
     if (!fs->source)
         fs->source = "?";
     mutex_init(&fs->alloc_lock);
+    mutex_init(&fs->data_lock);
     ext2_gate_init(&fs->gate);
     for (uint32_t i = 0; i < EXT2_PIN_BUCKETS; i++)
         list_init(&fs->pins[i]);
