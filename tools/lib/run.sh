@@ -60,7 +60,7 @@ command_run() {
         echo "$(join_words shell_word "${QEMU[@]}")"
         return 0
     fi
-    run_machine "$seconds"
+    if [ -n "${RUN_DEBUGGER:-}" ]; then "$RUN_DEBUGGER"; else run_machine "$seconds"; fi
 }
 
 # last_line STATUS: the contract's last line, where the guest did not print it.
