@@ -53,7 +53,7 @@ gdb_session() {
         sleep 0.1
     done
     local -a symbols=()
-    gdb_app_symbols symbols
+    [ -z "$RUN_APP" ] || symbols=(-ex "add-symbol-file '$RUN_APP' -o $(app_base)")
     gdb -q -iex 'set pagination off' -iex 'set width 0' -iex 'set confirm off' -iex 'set breakpoint pending on' \
         ${symbols[@]+"${symbols[@]}"} -ex "source $ROOT/tools/gdb/spillway.py" -ex "target remote $socket" \
         ${GDB_WORDS[@]+"${GDB_WORDS[@]}"} "$BUILD/spillway.elf"
@@ -72,15 +72,4 @@ gdb_console_to() {
     for index in "${!QEMU[@]}"; do
         [ "${QEMU[index]}" != stdio,id=console ] || QEMU[index]=file,id=console,path=${1//,/,,}
     done
-}
-
-# gdb_app_symbols ARRAY: adds the option that loads the app's symbols; a PIE lies at PIE_BASE (src/abi/load.c).
-gdb_app_symbols() {
-    local -n options=$1
-    local base=0
-    [ -n "$RUN_APP" ] || return 0
-    if [ "$(od -An -tu2 -j16 -N2 -- "$RUN_APP" | tr -d ' ')" = 3 ]; then
-        base=$(sed -nE 's/^#define PIE_BASE .*(0x[0-9a-fA-F]+).*$/\1/p' "$ROOT/src/abi/load.c")
-    fi
-    options+=(-ex "add-symbol-file '$RUN_APP' -o ${base:-0}")
 }
