@@ -282,6 +282,8 @@ uint64_t arch_wall_ns(void);                          /* since 1970, read once f
 void arch_timer_arm(uint64_t deadline_ns);            /* this CPU; UINT64_MAX disarms */
 
 void arch_console_write(const char *text, size_t bytes);   /* any context; polls */
+/* To the machine's debug port (QEMU's isa-debugcon), where nobody may listen. Any context. */
+void arch_debug_write(const char *text, size_t bytes);
 /* What was typed since the last call, at most @bytes; 0 if nothing. Never waits. */
 size_t arch_console_read(char *text, size_t bytes);
 /* Ends the machine; @status is the contract's. Never returns. */

@@ -23,6 +23,7 @@
 #include <rt/param.h>
 #include <rt/sched.h>
 #include <rt/stack.h>
+#include <rt/stats.h>
 #include <rt/thread.h>
 #include <rt/work.h>
 #include <rt/xstack.h>
@@ -46,6 +47,7 @@ static void init_run(void *argument)
     (void)argument;
     must(log_start(), "the log thread");
     must(work_start(), "the worker threads");
+    must(stats_start(), "the thread of stats=");
     must(vfs_start(), "the root filesystem");
     must(loop_start(), "loop devices");
     must(virtio_blk_init(), "virtio disks");

@@ -6,6 +6,7 @@
 #include <lib/format.h>
 #include <rt/log.h>
 #include <rt/stack.h>
+#include <rt/stats.h>
 #include <rt/xstack.h>
 
 struct app_end app_end;
@@ -22,6 +23,7 @@ noreturn_fn void machine_end(unsigned status)
     log_flush();
     xstack_print_depths();
     xstack_totals(&t);
+    stats_end(&t, deepest);
     strbuf_init(&sb, extra, sizeof(extra));
     if (app_end.app_status > EXIT_APP_MAX)
         strbuf_printf(&sb, " app_status=%d", app_end.app_status);

@@ -65,6 +65,8 @@ static const struct param_def defs[] = {
      .value = &params.cpus, .what = "use at most this many CPUs"},
     {.name = "log", .type = PARAM_CHOICE, .text_default = "info", .choices = log_levels,
      .value = &params.log_level, .what = "the least important log lines to show"},
+    {.name = "stats", .type = PARAM_UINT, .min = 1, .max = 3600000, .value = &params.stats_ms,
+     .what = "milliseconds between samples of the extra stacks, written to port 0xe9"},
     {.name = "help", .type = PARAM_FLAG, .value = &help, .what = "list the parameters, then end"},
 };
 

@@ -18,6 +18,7 @@ struct params {
     uint64_t stack_need;              /* bytes added; PARAM_NEED_FORCE: every probe switches */
     uint64_t stack_grow;              /* enum stack_growth */
     uint64_t mem, cpus, log_level;
+    uint64_t stats_ms;                /* 0: no samples */
     const char *app, *cwd;
     const char *mounts[PARAM_LIST_MAX], *env[PARAM_LIST_MAX];
     uint32_t mount_count, env_count;

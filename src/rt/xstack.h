@@ -70,6 +70,11 @@ struct xstack_totals {
 };
 void xstack_totals(struct xstack_totals *out);
 
+struct xstack_probe_totals {
+    uint64_t requests, switches, refusals;
+};
+void xstack_probe_totals(unsigned probe, struct xstack_probe_totals *out);
+
 /* Where depth is measured (stack.need=force, debug builds): a line a probe on the console. */
 void xstack_print_depths(void);
 

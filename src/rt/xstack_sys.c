@@ -132,6 +132,13 @@ static uint64_t probe_switches(unsigned probe)
     return __atomic_load_n(&xstack_pool.probes[probe].requests, __ATOMIC_RELAXED) - refusals;
 }
 
+void xstack_probe_totals(unsigned probe, struct xstack_probe_totals *out)
+{
+    out->requests = __atomic_load_n(&xstack_pool.probes[probe].requests, __ATOMIC_RELAXED);
+    out->refusals = __atomic_load_n(&xstack_pool.probes[probe].refusals, __ATOMIC_RELAXED);
+    out->switches = out->requests - out->refusals;
+}
+
 void xstack_totals(struct xstack_totals *out)
 {
     const struct xstack_pool *pool = &xstack_pool;

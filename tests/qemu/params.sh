@@ -46,7 +46,7 @@ refused 'quiet' 'unknown boot parameter quiet'
 GUEST_TIMEOUT=30 run_guest --app "$APPS/hello" --append help
 assert_status 'help ends well' 0
 for name in stack.extra stack.extra_size stack.extra_max stack.size stack.policy stack.grow stack.need app mount env \
-    cwd mem cpus log help; do
+    cwd mem cpus log stats help; do
     assert_matches "help lists $name" "^  $name "
 done
 
