@@ -15,6 +15,7 @@
 #include <rt/assert.h>
 #include <rt/cpu.h>
 #include <rt/heap.h>
+#include <rt/node.h>
 #include <rt/param.h>
 #include <rt/stack_grow.h>
 #include <rt/stack_internal.h>
@@ -79,9 +80,10 @@ uint32_t stack_cache_most(void)
     return (uint32_t)MIN(MAX(fit, UINT64_C(2)), (uint64_t)STACK_CACHE_MAX);
 }
 
+/* Interrupts off. One of another node is not for this CPU's next thread. */
 static bool cacheable(const struct stack *stack)
 {
-    return stack->kind == STACK_HOME && stack->mapped && !stack->adopted &&
+    return stack->node == node_here() && stack->kind == STACK_HOME && stack->mapped && !stack->adopted &&
            stack->top - stack->base == align_up(params.stack_size, PAGE_BYTES) &&
            stack->grows == stack_grow_wanted(stack->top - stack->base);
 }

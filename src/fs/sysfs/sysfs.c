@@ -8,6 +8,7 @@
 #include <fs/sysfs/sysfs.h>
 #include <lib/string.h>
 #include <rt/heap.h>
+#include <rt/node.h>
 #include <rt/stack.h>
 #include <rt/xstack.h>
 
@@ -219,6 +220,8 @@ static int mount(struct super *super, const char *options)
         err = sysfs_add_group("stack/cache", stack_cache_attrs);
     if (!err)
         err = sysfs_add_group("stack/growth", stack_growth_attrs);
+    if (!err)
+        err = sysfs_add_group("memory", node_attrs);
     if (err && err != -EEXIST)
         return err;
     super->ops = &sysfs_super_ops;

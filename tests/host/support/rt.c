@@ -33,7 +33,7 @@ void rt_boot(uint64_t memory_bytes, const char *parameters)
     page_init();
     sched_init();
     struct arch_cpu_stacks stacks = {0};
-    if (cpu_map_stacks(&stacks) || xstack_init() || work_start())
+    if (cpu_map_stacks(this_cpu()->node, &stacks) || xstack_init() || work_start())
         abort();
     arch_irq_enable();
 }
