@@ -19,7 +19,8 @@
 # make_tower FILE ARGS...       ./spillway tower -o FILE ARGS
 # check_tower NAME FILE LEVELS  a case: e2fsck is clean on every level
 # build_app SOURCE OUTPUT       musl-gcc -static
-# build_variant no-probes       builds that variant; guests boot it from here on (see: ./spillway help build)
+# build_variant no-probes       builds that variant (or several in one: debug guest-tests); guests boot it from here on
+#                               (see: ./spillway help build)
 # finish                        ends the script: status 1 when a case failed
 # A failed assertion shows the last lines of OUT. TMP is a folder of the script's own, removed at its end.
 # shellcheck shell=bash
@@ -103,12 +104,15 @@ check_tower() {
 build_app() { musl-gcc -static -O2 -pthread -o "$2" "$1"; }
 
 build_variant() {
-    if ! "$ROOT/spillway" build "--$1" >"$TMP/build.log" 2>&1; then
-        not_ok "build of the variant $1" "it does not build"
+    local variant
+    if ! "$ROOT/spillway" build "${@/#/--}" >"$TMP/build.log" 2>&1; then
+        not_ok "build of the variant $*" "it does not build"
         cat "$TMP/build.log"
         exit 1
     fi
-    BUILD=$BUILD/$1
+    for variant; do
+        BUILD=$BUILD/$variant
+    done
     APPS=$BUILD/apps
     export SPILLWAY_BUILD=$BUILD
 }
