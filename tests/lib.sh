@@ -21,6 +21,8 @@
 # build_app SOURCE OUTPUT       musl-gcc -static
 # build_variant no-probes       builds that variant (or several in one: debug guest-tests); guests boot it from here on
 #                               (see: ./spillway help build)
+# wanted NAME                   false when only other cases were asked for, so that NAME need not be run (for scripts in
+#                               which each case is a run of its own): ./spillway test sources names them in SPILLWAY_CASES
 # finish                        ends the script: status 1 when a case failed
 # A failed assertion shows the last lines of OUT. TMP is a folder of the script's own, removed at its end.
 # shellcheck shell=bash
@@ -38,6 +40,15 @@ CASES_FAILED=0
 : >"$OUT"
 
 ok() { echo "ok $1"; }
+
+wanted() {
+    local name
+    [ -n "${SPILLWAY_CASES:-}" ] || return 0
+    while IFS= read -r name; do
+        [[ $1 != "$name"* && $name != "$1"* ]] || return 0
+    done <<<"$SPILLWAY_CASES"
+    return 1
+}
 
 not_ok() {
     CASES_FAILED=$((CASES_FAILED + 1))
