@@ -225,7 +225,7 @@ void arch_cpu_set_stacks(struct arch_cpu *cpu, const struct arch_cpu_stacks *sta
 
 struct arch_cpu_info {
     uint32_t hardware_id;             /* of the local interrupt controller */
-    uint32_t node;                    /* memory node: 0, 1, ... below 64, no gaps; 0 by default */
+    uint32_t node;                    /* memory node: 0, 1, ... without gaps; 0 by default */
 };
 
 /* The processors that the firmware lists and that can run, this one first; the count, at most @max. */
@@ -251,12 +251,13 @@ void arch_stop_others(void);
 void arch_spin_wait(void);
 
 /* The memory nodes that the firmware lists: [start, end) of physical memory, in any order, not
- * necessarily page-aligned or RAM, and no truer than the firmware; the count, at most @max. */
+ * necessarily page-aligned or RAM, and no truer than the firmware. */
 struct arch_memory_node {
     uint64_t start, end;
     uint32_t node;
 };
-uint32_t arch_memory_nodes(struct arch_memory_node *nodes, uint32_t max);
+/* Returns how many it lists, of which @nodes got the first @max. -EINVAL: its table is damaged. */
+int arch_memory_nodes(struct arch_memory_node *nodes, uint32_t max);
 
 /* ---- memory ------------------------------------------------------------------------------------ */
 
@@ -321,6 +322,8 @@ uint64_t arch_wall_ns(void);                          /* since 1970, read once f
 void arch_timer_arm(uint64_t deadline_ns);            /* this CPU; UINT64_MAX disarms */
 
 void arch_console_write(const char *text, size_t bytes);   /* any context; polls */
+/* To the machine's debug port (QEMU's isa-debugcon), where nobody may listen. Any context. */
+void arch_debug_write(const char *text, size_t bytes);
 /* What was typed since the last call, at most @bytes; 0 if nothing. Never waits. */
 size_t arch_console_read(char *text, size_t bytes);
 /* Ends the machine; @status is the contract's. Never returns. */
@@ -414,7 +417,9 @@ struct arch_upcalls {
     noreturn_fn void (*kernel_fault)(struct arch_frame *frame, enum arch_fault_kind kind, uintptr_t address);
     /* A zeroed frame for a page table (physical address), or 0. */
     uint64_t (*table_page)(void);
-    void (*table_page_free)(uint64_t phys);
+    /* The same for what a CPU in memory node @node has of its own. */
+    uint64_t (*cpu_page)(uint32_t node);
+    void (*table_page_free)(uint64_t phys);   /* either */
 };
 extern const struct arch_upcalls arch_upcalls;
 

@@ -34,6 +34,7 @@ struct cpu {
     struct thread *worker;
     uint32_t spin_depth;              /* spin locks held here */
     uint64_t to_tell;                 /* CPUs that have something to run; told when spin_depth is 0 again */
+    struct lock_cpu_list locks;       /* which: of a debug build */
     struct xstack_counts xstack;      /* xstack_counts.h */
 };
 
@@ -56,8 +57,8 @@ extern const struct attr *const smp_attrs[];
 
 /* Makes CPU 0's area and turns the boot context into its idle thread. */
 void sched_init(void);
-/* Maps the guarded interrupt, IST and report stacks of a CPU. -ENOMEM. */
-int cpu_map_stacks(struct arch_cpu_stacks *stacks);
+/* Maps the guarded interrupt, IST and report stacks of a CPU in memory node @node. -ENOMEM. */
+int cpu_map_stacks(uint32_t node, struct arch_cpu_stacks *stacks);
 /* Starts all other processors that the firmware lists, at most @most in all; how many run then. */
 uint32_t cpu_start_all(uint32_t most);
 /* The boot context becomes the idle loop; never returns. */

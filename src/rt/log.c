@@ -23,13 +23,13 @@ struct log_line {
     uint8_t level, arg_count;
 };
 
-static struct spinlock ring_lock;
+static struct spinlock ring_lock = SPINLOCK_NAMED("log ring");
 static struct log_line ring[RING_LINES];
 static uint64_t ring_head, ring_tail, lines_lost;      /* ring_lock; head: next to write */
 static enum log_level shown_level = LOG_INFO;
 static struct thread *log_thread;
 
-static struct spinlock console_lock;
+static struct spinlock console_lock = SPINLOCK_NAMED("console");
 static bool at_line_start = true;
 
 /* ---- console ---- */
@@ -144,6 +144,7 @@ void log_flush(void)
 {
     struct log_line line;
     uint64_t lost;
+    lock_order_warn();
     while (take_line(&line, &lost))
         print_line(&line);
     if (lost)
@@ -166,6 +167,7 @@ void log_stop_others(void)
     if (stopped)
         return;
     stopped = true;
+    lock_order_stop();
     uint64_t deadline_ns = arch_now_ns() + 100 * NS_PER_MS;
     take_over(&ring_lock, deadline_ns);
     take_over(&console_lock, deadline_ns);

@@ -9,7 +9,7 @@
 
 /* ---- wait queue ---- */
 
-void waitq_init(struct waitq *q)
+void (waitq_init)(struct waitq *q)
 {
     q->lock = (struct spinlock)SPINLOCK_INIT;
     list_init(&q->waiters);
@@ -95,10 +95,20 @@ static bool sleep_locked(struct waitq *q, uint64_t deadline_ns, bool irq)
 
 /* ---- mutex ---- */
 
-void mutex_init(struct mutex *m)
+void (mutex_init)(struct mutex *m)
 {
     m->owner = NULL;
     waitq_init(&m->queue);
+}
+
+static bool take_if_free(struct mutex *m)
+{
+    bool irq = spin_lock(&m->queue.lock);
+    bool got = !m->owner;
+    if (got)
+        m->owner = thread_current();
+    spin_unlock(&m->queue.lock, irq);
+    return got;
 }
 
 struct mutex_waiter {
@@ -144,7 +154,7 @@ static noinline bool mutex_spin(struct mutex *m)
     for (unsigned i = 0; cpu && i < MUTEX_SPINS; i++) {
         now = __atomic_load_n(&m->owner, __ATOMIC_RELAXED);
         if (!now)
-            return mutex_trylock(m);
+            return take_if_free(m);
         if (now != owner || __atomic_load_n(&cpu->arch.current, __ATOMIC_RELAXED) != &owner->arch)
             return false;
         arch_spin_wait();
@@ -152,34 +162,44 @@ static noinline bool mutex_spin(struct mutex *m)
     return false;
 }
 
-void mutex_lock(struct mutex *m)
+static inline __attribute__((always_inline)) void lock_it(struct mutex *m, unsigned nest, const void *where)
 {
     assert_may_sleep("mutex_lock");
+    lock_order_take(&m->dep, m, 0, nest, where);
     struct thread *self = thread_current();
-    if (cpu_count > 1 && __atomic_load_n(&m->owner, __ATOMIC_RELAXED) && mutex_spin(m))
+    if (cpu_count > 1 && __atomic_load_n(&m->owner, __ATOMIC_RELAXED) && mutex_spin(m)) {
+        lock_order_got(&m->dep, m, 0, nest, where);
         return;
+    }
     bool irq = spin_lock(&m->queue.lock);
     if (!m->owner) {
         m->owner = self;
         spin_unlock(&m->queue.lock, irq);
+        lock_order_got(&m->dep, m, 0, nest, where);
         return;
     }
     ASSERT(m->owner != self, "a mutex is not recursive");
     mutex_wait(m, self, irq);
+    lock_order_got(&m->dep, m, 0, nest, where);
 }
+
+void mutex_lock(struct mutex *m) { lock_it(m, 0, LOCK_WHERE); }
+
+#ifdef SPILLWAY_LOCK_ORDER
+void mutex_lock_nested(struct mutex *m, unsigned nest) { lock_it(m, nest, LOCK_WHERE); }
+#endif
 
 bool mutex_trylock(struct mutex *m)
 {
-    bool irq = spin_lock(&m->queue.lock);
-    bool got = !m->owner;
+    bool got = take_if_free(m);
     if (got)
-        m->owner = thread_current();
-    spin_unlock(&m->queue.lock, irq);
+        lock_order_got(&m->dep, m, LOCK_TRY, 0, LOCK_WHERE);
     return got;
 }
 
 void mutex_unlock(struct mutex *m)
 {
+    lock_order_drop(&m->dep, m, 0, LOCK_WHERE);
     bool irq = spin_lock(&m->queue.lock);
     ASSERT(m->owner == thread_current(), "a mutex is unlocked by its owner");
     m->owner = NULL;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* The pool's own structures, shared by xstack.c (the probe's path) and xstack_sys.c (making, resizing,
- * /sys/stack). What every probe counts is per CPU (xstack_counts.h); the numbers here change rarely, as atomics without order; `resize_lock` guards total and the table of stacks. */
+ * /sys/stack). What every probe counts is per CPU (xstack_counts.h); the counters here change rarely, as atomics
+ * without order. `resize_lock` guards total and the table of stacks. */
 #pragma once
 
+#include <rt/cpu.h>
 #include <rt/sync.h>
 #include <rt/xstack.h>
 
@@ -21,6 +23,7 @@ struct xstack_pool {
     uint32_t word_count, capacity;    /* capacity = word_count * 48, at least stack.extra_max */
     bool measure;                     /* measure and clean a stack at every give: debug builds, force */
     uint64_t total;                   /* resize_lock */
+    uint32_t made[CPUS_MAX];          /* resize_lock; stacks in the words of each CPU */
     uint64_t resizes;                 /* odd: one is under way, and total is not what it was or will be */
     uint64_t most_in_use, most_held, reserved;
     uint64_t *in_use_seen;            /* [capacity + 1]: XSTACK_SEEN_MAX and more; below: struct xstack_counts */
@@ -33,6 +36,8 @@ struct xstack_pool {
 extern struct xstack_pool xstack_pool;
 
 struct stack *xstack_pool_take(void);
+/* Only from the words of @cpu: for a shrink that keeps the numbers of the CPUs even. */
+struct stack *xstack_pool_take_of(uint32_t cpu);
 void xstack_pool_give(struct stack *stack);
 /* How many stacks are free, if that can be told: all words were seen twice with the same value, so there was a moment
  * when all had it. False: others took and gave in every one of a few tries. */

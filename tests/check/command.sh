@@ -63,6 +63,13 @@ else
     ok "tower-check sees a wrecked superblock"
 fi
 
+for line in '' 003 003:x 003:240 009:1 003:0; do
+    # shellcheck disable=SC2086
+    spillway test sources $line
+    assert_status "test sources $line is refused" 2
+done
+assert_contains "the line is named" "docs/sources.md has no row for line 003:0"
+
 spillway nonsense
 assert_status "unknown command" 2
 spillway tune

@@ -3,8 +3,6 @@
  * remount. */
 #include "test_ext2.h"
 
-#include <fs/ext2/ext2_fs.h>
-
 static struct image image;
 
 STEP(mount_step) { OK(mount_image(&image, 0)); }
@@ -506,91 +504,13 @@ static void test_xattr(void **state)
     finish();
 }
 
-/* ---- two syncs go through the dirty files in turns: each sees all of them, once ---- */
-
-#define DIRTY_FILES 5u
-
-struct walk {
-    struct ext2_inode *last;
-    uint64_t seen, limit;
-    unsigned count;
-};
-
-static bool walk_on(struct ext2_fs *fs, struct walk *w)
-{
-    struct ext2_inode *ei = ext2_next_dirty(fs, w->last, &w->seen, w->limit);
-    if (w->last)
-        inode_put(&w->last->inode);
-    w->last = ei;
-    w->count += ei != NULL;
-    return ei;
-}
-
-STEP(two_walks_step)
-{
-    char name[16];
-    struct file *file = NULL;
-    for (unsigned i = 0; i < DIRTY_FILES; i++) {
-        snprintf(name, sizeof(name), "/m/f%u", i);
-        OK(write_pattern(name, i, 0, 1000));
-    }
-    file = open_file("/m/f0", OPEN_READ_WRITE);
-    struct ext2_fs *fs = ext2_of(file->inode);
-    struct walk a = { .limit = fs->dirty_number }, b = { .limit = fs->dirty_number };
-    bool more = true;
-    for (unsigned turn = 0; more && turn < 100; turn++) {
-        more = walk_on(fs, &a);
-        more = walk_on(fs, &b) || more;
-        if (turn == 1) /* it becomes clean and dirty again: not for these walks */
-            OK(vfs_sync(file, false));
-        if (turn == 1)
-            OK(vfs_write(file, "again", 5, 0));
-    }
-    assert_false(more);
-    assert_in_range(a.count, DIRTY_FILES - 3, DIRTY_FILES);
-    assert_int_equal(a.count, b.count);
-    file_put(file);
-    OK(vfs_sync_all());
-}
-
-STEP(two_whole_walks_step)
-{
-    char name[16];
-    struct file *file = open_file("/m/f0", OPEN_READ);
-    struct ext2_fs *fs = ext2_of(file->inode);
-    for (unsigned i = 0; i < DIRTY_FILES; i++) {
-        snprintf(name, sizeof(name), "/m/f%u", i);
-        OK(write_pattern(name, i, 0, 2000));
-    }
-    struct walk a = { .limit = fs->dirty_number }, b = { .limit = fs->dirty_number };
-    bool more = true;
-    for (unsigned turn = 0; more && turn < 100; turn++) {
-        more = walk_on(fs, &a);
-        more = (turn % 2 && walk_on(fs, &b)) || more;
-    }
-    while (walk_on(fs, &b))
-        ;
-    assert_int_equal(a.count, DIRTY_FILES);
-    assert_int_equal(b.count, DIRTY_FILES);
-    file_put(file);
-}
-
-static void test_side_by_side(void **state)
-{
-    (void)state;
-    make("1024", MIB(4), "");
-    run(&two_walks_step, NULL);
-    run(&two_whole_walks_step, NULL);
-    finish();
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_everything), cmocka_unit_test(test_borders),
         cmocka_unit_test(test_sizes),      cmocka_unit_test(test_full),
         cmocka_unit_test(test_many),       cmocka_unit_test(test_odds),
-        cmocka_unit_test(test_xattr),      cmocka_unit_test(test_side_by_side),
+        cmocka_unit_test(test_xattr),
     };
     machine_boot("stack.extra=4");
     return cmocka_run_group_tests(tests, NULL, NULL);

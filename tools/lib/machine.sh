@@ -8,12 +8,13 @@ KEEP_LOGS=20
 
 # run_machine SECONDS: runs the array QEMU (made by qemu_command) and ends the script with the guest's status.
 run_machine() {
-    local seconds=$1 status interrupted=0 terminal='' runner
+    local seconds=$1 status interrupted=0 terminal='' runner lines
     mkdir -p "$BUILD/logs"
     RUN_LOG=$BUILD/logs/run-$(date +%Y%m%d-%H%M%S)-$$.log
     : >"$RUN_LOG" || die 125 "cannot write $RUN_LOG"
     qemu_log_to "$RUN_LOG"
     drop_old_logs
+    lines_tool
     note "$RUN_APP_NAME on $RUN_MACHINE"
     note "the console's log: $RUN_LOG"
 
@@ -24,8 +25,11 @@ run_machine() {
     else
         exec 3</dev/null
     fi
-    timeout --foreground -k 5 "$seconds" "${QEMU[@]}" <&3 2>"$RUN_LOG.qemu" &
+    exec 4> >(exec "${LINES_TOOL[@]}")
+    lines=$!
+    timeout --foreground -k 5 "$seconds" "${QEMU[@]}" <&3 >&4 2>"$RUN_LOG.qemu" 4>&- &
     runner=$!
+    exec 4>&-
     trap 'interrupted=1; kill "$runner" 2>/dev/null' INT TERM HUP
     while :; do
         wait "$runner"
@@ -33,11 +37,27 @@ run_machine() {
         # A trap ends `wait` early; go on until the machine is gone.
         kill -0 "$runner" 2>/dev/null || break
     done
+    wait "$lines"
     trap - INT TERM HUP
     exec 3<&-
     [ -z "$terminal" ] || stty "$terminal" 2>/dev/null
     [ -z "$RUN_ISO" ] || rm -f -- "$RUN_ISO"
     run_verdict "$status" "$interrupted" "$seconds"
+}
+
+# lines_tool: the command that adds file:line to the backtraces of a console, as the array LINES_TOOL.
+lines_tool() {
+    LINES_TOOL=("$ROOT/tools/lines" "$BUILD/spillway.debug")
+    [ -z "$RUN_APP" ] || LINES_TOOL+=("$RUN_APP" "$(app_base)")
+}
+
+# app_base: where the program lies when it is position-independent; 0 when it is not.
+app_base() {
+    local base=0
+    if [ "$(od -An -tu2 -j16 -N2 -- "$RUN_APP" | tr -d ' ')" = 3 ]; then
+        base=$(sed -nE 's/^#define PIE_BASE .*(0x[0-9a-fA-F]+).*$/\1/p' "$ROOT/src/abi/load.c")
+    fi
+    echo "$base"
 }
 
 # qemu_log_to FILE: gives the console of the array QEMU a log file.
@@ -52,6 +72,9 @@ qemu_log_to() {
 run_verdict() {
     local qemu=$1 last
     finish_line
+    if grep -qa '^ *#[0-9]' "$RUN_LOG" && "${LINES_TOOL[@]}" <"$RUN_LOG" >"$RUN_LOG.lines"; then
+        mv -f -- "$RUN_LOG.lines" "$RUN_LOG"
+    fi
     if [ "$2" -eq 1 ]; then
         rm -f -- "$RUN_LOG.qemu"
         run_failed 130 "interrupted"

@@ -21,6 +21,7 @@ e2fsprogs        mke2fs
 libcmocka-dev    /usr/include/cmocka.h
 busybox-static   dpkg
 qemu-utils       qemu-img
+gdb              gdb
 '
 
 help_setup() {

@@ -21,6 +21,9 @@ and runs nestio on it from an ISO; the default APP ARGS are: --levels 6 --thread
   --iso, --kernel     boot from an ISO through GRUB (default without --app), or directly (default with --app)
   --timeout S         end the machine after S seconds (default 600)
   --qemu 'ARGS'       more arguments for QEMU
+  --stats FILE        a sample of the extra stacks every second (stats=MS in PARAMS: every MS ms), as JSON lines
+  --sweep NAME=A..B   one run for each value of a boot parameter (or NAME=A,B,...), such as stack.extra=0..8, and a table
+                      of refusals, switches and time; what the runs write to disks is thrown away
   --dry-run           print the QEMU command and do nothing
 
 Exit status: the app's own, 0 to 123 (123 for anything above); 124 timeout; 125 set-up trouble; 200 guard page hit;
@@ -31,7 +34,11 @@ TEXT
 
 command_run() {
     USAGE_STATUS=125
-    RUN_DISKS=() RUN_QEMU_ARGS=() RUN_APP_NAME='' RUN_ISO=''
+    if is_sweep "$@"; then
+        command_sweep "$@"
+        return
+    fi
+    RUN_DISKS=() RUN_QEMU_ARGS=() RUN_APP_NAME='' RUN_ISO='' RUN_STATS=''
     # Whatever goes wrong before the machine runs: the contract's last line ends the output.
     trap 'status=$?; [ "$status" -ne 125 ] || last_line 125' EXIT
     local app='' append='' memory=$RUN_MEMORY boot='' seconds=$RUN_TIMEOUT dry=0
@@ -46,7 +53,8 @@ command_run() {
         --timeout) option_value "$1" $#; seconds=$2; shift ;;
         --qemu) option_value "$1" $#; add_qemu_args "$2"; shift ;;
         --dry-run) dry=1 ;;
-        --uefi | --stats | --sweep) die 125 "$1 is not in this version" ;;
+        --stats) option_value "$1" $#; RUN_STATS=$2; shift ;;
+        --uefi) die 125 "$1 is not in this version" ;;
         --) shift; break ;;
         *) die 125 "run: unknown option '$1'; ./spillway help run lists them" ;;
         esac
@@ -54,13 +62,14 @@ command_run() {
     done
     is_number "$seconds" && [ "$seconds" -gt 0 ] || die 125 "--timeout $seconds: whole seconds, at least 1, are wanted"
     [[ $memory =~ ^[0-9]{1,6}[MG]$ ]] || die 125 "-m $memory: a size such as 64M or 1G is wanted"
+    [ -z "$RUN_STATS" ] || append=$(stats_append "$append")
     run_prepare "$app" "$append" "$boot" "$dry" "$@"
     qemu_command "$memory"
     if [ "$dry" -eq 1 ]; then
         echo "$(join_words shell_word "${QEMU[@]}")"
         return 0
     fi
-    run_machine "$seconds"
+    if [ -n "${RUN_DEBUGGER:-}" ]; then "$RUN_DEBUGGER"; else run_machine "$seconds"; fi
 }
 
 # last_line STATUS: the contract's last line, where the guest did not print it.
@@ -78,6 +87,12 @@ check_cpus() {
 add_qemu_args() {
     split_words "$1" || die 125 "--qemu: a quote or backslash without its end: $1"
     RUN_QEMU_ARGS+=(${WORDS[@]+"${WORDS[@]}"})
+}
+
+# stats_append APPEND: with the parameter that turns the samples on, where APPEND has none.
+stats_append() {
+    { : >"$RUN_STATS"; } 2>/dev/null || die 125 "--stats $RUN_STATS: cannot be written"
+    case " $1" in *' stats='*) printf '%s' "$1" ;; *) printf '%s stats=1000' "$1" ;; esac
 }
 
 # run_prepare APP APPEND BOOT DRY ARGS...: checks the files, builds, makes the tower and the ISO. Sets RUN_APP,
@@ -191,6 +206,7 @@ qemu_command() {
         index=$((index + 1))
     done
     QEMU+=(-chardev stdio,id=console -serial chardev:console)
+    [ -z "$RUN_STATS" ] || QEMU+=(-chardev "file,id=stats,path=${RUN_STATS//,/,,}" -device isa-debugcon,iobase=0xe9,chardev=stats)
     QEMU+=(${RUN_QEMU_ARGS[@]+"${RUN_QEMU_ARGS[@]}"})
 }
 

@@ -58,6 +58,12 @@ void host_console_capture(char *buffer, size_t bytes)
         buffer[0] = 0;
 }
 
+void arch_debug_write(const char *text, size_t bytes)
+{
+    (void)text;
+    (void)bytes;                      /* no such port */
+}
+
 void arch_console_write(const char *text, size_t bytes)
 {
     if (!capture_buffer) {

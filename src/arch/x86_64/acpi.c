@@ -6,13 +6,15 @@
  * passed over, and what the others say is used.
  *
  * The firmware's proximity domains become nodes 0, 1, ... in ascending order. Processors that need
- * the x2APIC (an id above 254) cannot be reached and are left out.
+ * the x2APIC (an id above 254) cannot be reached and are left out. What the SRAT says of memory is handed
+ * on as it stands there; whether to believe it is the runtime's to say.
  *
  * Source: ACPI 6.4, 5.2.5 (RSDP), 5.2.7 (RSDT), 5.2.8 (XSDT), 5.2.12 (MADT), 5.2.16 (SRAT).
  */
 #include <x86.h>
 
 #include <lib/bits.h>
+#include <lib/errno.h>
 #include <lib/string.h>
 
 #define READABLE_END GIB(4)
@@ -42,7 +44,6 @@ enum { SRAT_CPU = 0, SRAT_MEMORY = 1, SRAT_CPU_X2APIC = 2 };
 
 #define ENTRY_ENABLED 1u
 #define SRAT_HOT_PLUGGABLE 2u
-#define NODES_MAX 64u /* any further domains are taken for the last one */
 
 static struct arch_cpu_info cpus[X86_CPUS_MAX];
 static uint32_t cpu_domains[X86_CPUS_MAX];
@@ -50,7 +51,8 @@ static bool cpu_has_domain[X86_CPUS_MAX];
 static uint32_t cpu_count;
 static struct arch_memory_node
     memory[ACPI_MEMORY_MAX]; /* @node is a domain until domains_to_nodes() */
-static uint32_t memory_count;
+static uint32_t memory_count, memory_listed;
+static bool srat_damaged;
 
 /* ---- tables ---- */
 
@@ -132,14 +134,20 @@ static const uint8_t *find_list(uint32_t *bytes, uint32_t *width)
     return list && !memcmp(list, "RSDT", 4) ? list : NULL;
 }
 
-static const uint8_t *find_table(const char *signature, uint32_t *bytes)
+/* *@damaged: it is listed, but not whole. */
+static const uint8_t *find_table(const char *signature, uint32_t *bytes, bool *damaged)
 {
     uint32_t list_bytes, width;
     const uint8_t *list = find_list(&list_bytes, &width);
 
     for (uint32_t at = TABLE_HEADER; list && at + width <= list_bytes; at += width) {
-        const uint8_t *table = table_at(width == 8 ? le64(list + at) : le32(list + at), bytes);
-        if (table && !memcmp(table, signature, 4))
+        uint64_t phys = width == 8 ? le64(list + at) : le32(list + at);
+        const uint8_t *table = phys ? at_phys(phys, TABLE_HEADER) : NULL;
+        if (!table || memcmp(table, signature, 4))
+            continue;
+        table = table_at(phys, bytes);
+        *damaged = !table;
+        if (table)
             return table;
     }
     return NULL;
@@ -167,7 +175,8 @@ static void add_cpu(uint32_t hardware_id, uint32_t flags)
 static void read_madt(void)
 {
     uint32_t bytes;
-    const uint8_t *madt = find_table("APIC", &bytes);
+    bool damaged;
+    const uint8_t *madt = find_table("APIC", &bytes, &damaged);
 
     for (uint32_t at = MADT_ENTRIES; madt && at + 2 <= bytes;) {
         const uint8_t *entry = madt + at;
@@ -197,10 +206,13 @@ static void set_domain(uint32_t hardware_id, uint32_t domain, uint32_t flags)
 /* Memory that could be plugged in is no memory yet: nothing in the map lies there. */
 static void add_memory(uint64_t start, uint64_t bytes, uint32_t domain, uint32_t flags)
 {
-    if (!(flags & ENTRY_ENABLED) || (flags & SRAT_HOT_PLUGGABLE) || !bytes ||
-        bytes > UINT64_MAX - start || memory_count == ACPI_MEMORY_MAX)
+    uint64_t end = bytes > UINT64_MAX - start ? UINT64_MAX : start + bytes;
+
+    if (!(flags & ENTRY_ENABLED) || (flags & SRAT_HOT_PLUGGABLE) || !bytes)
         return;
-    memory[memory_count++] = (struct arch_memory_node){ start, start + bytes, domain };
+    memory_listed++;
+    if (memory_count < ACPI_MEMORY_MAX)
+        memory[memory_count++] = (struct arch_memory_node){ start, end, domain };
 }
 
 static void read_srat_entry(const uint8_t *entry, uint32_t length)
@@ -220,12 +232,14 @@ static void read_srat_entry(const uint8_t *entry, uint32_t length)
 static void read_srat(void)
 {
     uint32_t bytes;
-    const uint8_t *srat = find_table("SRAT", &bytes);
+    const uint8_t *srat = find_table("SRAT", &bytes, &srat_damaged);
 
     for (uint32_t at = SRAT_ENTRIES; srat && at + 2 <= bytes;) {
         uint32_t length = srat[at + 1];
-        if (length < 2 || length > bytes - at)
+        if (length < 2 || length > bytes - at) {
+            srat_damaged = true;
             break;
+        }
         read_srat_entry(srat + at, length);
         at += length;
     }
@@ -261,7 +275,7 @@ static void domains_to_nodes(void)
             if (cpu_has_domain[i] && cpu_domains[i] == domain)
                 cpus[i].node = node;
         }
-        node += node < NODES_MAX - 1;
+        node++;
     }
 }
 
@@ -288,10 +302,10 @@ uint32_t arch_cpus_find(struct arch_cpu_info *infos, uint32_t max)
     return count;
 }
 
-uint32_t arch_memory_nodes(struct arch_memory_node *nodes, uint32_t max)
+int arch_memory_nodes(struct arch_memory_node *nodes, uint32_t max)
 {
-    uint32_t count = MIN(memory_count, max);
-
-    memcpy(nodes, memory, count * sizeof(*nodes));
-    return count;
+    if (srat_damaged)
+        return -EINVAL;
+    memcpy(nodes, memory, MIN(memory_count, max) * sizeof(*nodes));
+    return (int)memory_listed;
 }

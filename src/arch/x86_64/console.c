@@ -26,6 +26,7 @@ enum {
 #define STATUS_IDLE 0x40
 #define BUSY_MAX 1000000
 
+#define DEBUG_PORT 0xe9              /* QEMU: -device isa-debugcon,iobase=0xe9 */
 #define DEBUG_EXIT_PORT 0xf4
 #define DEBUG_EXIT_VALUE 0x10 /* QEMU ends with (0x10 << 1) | 1 = 33 */
 
@@ -71,6 +72,12 @@ void arch_console_write(const char *text, size_t bytes)
             put('\r');
         put(text[i]);
     }
+}
+
+void arch_debug_write(const char *text, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        arch_out8(DEBUG_PORT, (uint8_t)text[i]);
 }
 
 size_t arch_console_read(char *text, size_t bytes)

@@ -58,45 +58,54 @@ static int write_bufs(struct ext2_fs *fs)
 
 /* ---- 1: data, leftovers ---- */
 
-struct ext2_inode *ext2_next_dirty(struct ext2_fs *fs, const struct ext2_inode *last, uint64_t *seen,
-                                   uint64_t limit)
+/* The next dirty file of this round, referenced. Those seen are moved to the end of the list. */
+static struct ext2_inode *next_file(struct ext2_fs *fs, uint64_t round)
 {
     struct ext2_inode *found = NULL;
     bool irq = spin_lock(&fs->list_lock);
-    const struct list *at =
-        last && last->dirty && last->dirty_number == *seen ? &last->dirty_link : &fs->dirty;
-    while (!found && (at = at->next) != &fs->dirty) {
-        struct ext2_inode *ei = list_entry(at, struct ext2_inode, dirty_link);
-        if (ei->dirty_number > limit)
+    while (!found && !list_empty(&fs->dirty)) {
+        struct ext2_inode *ei = list_first(&fs->dirty, struct ext2_inode, dirty_link);
+        if (ei->sync_mark == round)
             break;
-        if (ei->dirty_number > *seen && ei->dirty_ref && mode_is_file(ei->inode.mode))
+        ei->sync_mark = round;
+        list_remove(&ei->dirty_link);
+        list_push_back(&fs->dirty, &ei->dirty_link);
+        if (ei->dirty_ref && mode_is_file(ei->inode.mode))
             found = ei;
     }
-    if (found) {
-        *seen = found->dirty_number;
+    if (found)
         inode_ref(&found->inode);
-    }
     spin_unlock(&fs->list_lock, irq);
     return found;
 }
 
-static int write_data(struct ext2_fs *fs)
+/* data_lock held: of two walks at once each would take the other's marks for files not seen yet, for ever. */
+static int walk_files(struct ext2_fs *fs)
 {
-    struct ext2_inode *ei, *last = NULL;
-    uint64_t seen = 0;
-    bool irq = spin_lock(&fs->list_lock);
-    uint64_t limit = fs->dirty_number;
-    spin_unlock(&fs->list_lock, irq);
+    struct ext2_inode *ei;
+    uint64_t round = ++fs->sync_round;
     int err = 0;
-    while (!err && (ei = ext2_next_dirty(fs, last, &seen, limit))) {
-        if (last)
-            inode_put(&last->inode);
-        last = ei;
+    while (!err && (ei = next_file(fs, round))) {
         err = mapping_write_back(&ei->mapping, 0, UINT64_MAX);
         ext2_wrote(fs);
+        inode_put(&ei->inode);
     }
-    if (last)
-        inode_put(&last->inode);
+    return err;
+}
+
+/* What is dirty now is on the device when it returns 0; whether a walk of its own did it, or one begun since. */
+static int write_data(struct ext2_fs *fs)
+{
+    uint64_t ticket = __atomic_add_fetch(&fs->data_asked, 1, __ATOMIC_SEQ_CST);
+    int err = 0;
+    mutex_lock(&fs->data_lock);
+    if (fs->data_done < ticket) {
+        uint64_t covered = __atomic_load_n(&fs->data_asked, __ATOMIC_SEQ_CST);
+        err = walk_files(fs);
+        if (!err)
+            fs->data_done = covered;
+    }
+    mutex_unlock(&fs->data_lock);
     return err;
 }
 

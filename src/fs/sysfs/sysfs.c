@@ -9,12 +9,13 @@
 #include <lib/string.h>
 #include <rt/cpu.h>
 #include <rt/heap.h>
+#include <rt/node.h>
 #include <rt/stack.h>
 #include <rt/xstack.h>
 
 #define SYSFS_MAGIC 0x62656572u
 
-static struct spinlock lock = SPINLOCK_INIT;
+static struct spinlock lock = SPINLOCK_NAMED("sysfs nodes");
 static struct sysfs_node root = { .name = "", .number = 1, .parent = &root };
 static struct list nodes = LIST_INIT(nodes); /* lock; all but the root, by number */
 static uint64_t last_number = 1;             /* lock */
@@ -222,6 +223,8 @@ static int mount(struct super *super, const char *options)
         err = sysfs_add_group("stack/growth", stack_growth_attrs);
     if (!err)
         err = sysfs_add_group("smp", smp_attrs);
+    if (!err)
+        err = sysfs_add_group("memory", node_attrs);
     if (err && err != -EEXIST)
         return err;
     super->ops = &sysfs_super_ops;
@@ -233,4 +236,5 @@ static const struct fs_type_ops sysfs_type_ops = { .mount = mount };
 const struct fs_type sysfs_fs_type = {
     .name = "sysfs",
     .ops = &sysfs_type_ops,
+    .inode_class = LOCK_CLASS_NAMED("sysfs inode"),
 };
