@@ -127,8 +127,6 @@ static int report(void)
     stackinfo_value("refusals", refusals, sizeof(refusals));
     stackinfo_value("most_held", most_held, sizeof(most_held));
     ops_print();
-    if (cpus_fixed())
-        printf("sched_setaffinity is not there: no thread chose its CPU\n");
     printf("torture: verdict=%s ops=%llu refused=%llu legal=%llu errors=%llu wrong=%llu levels=%u "
            "cpus=%u threads=%llu mounts=%llu unmounts=%llu resizes=%llu checks=%llu verified=%llu "
            "unverified=%llu ms=%llu stack_requests=%s stack_switches=%s stack_refusals=%s "
