@@ -34,7 +34,8 @@ refused "missing app" "app $TMP/none: no such file" --app "$TMP/none"
 refused "app is no ELF file" "not an ELF program" --app "$ROOT/CMakeLists.txt"
 refused "no processors" "from 1 to 64" -c 0
 refused "too many processors" "from 1 to 64" -c 65
-refused "later option" "not in this version" --uefi
+refused "sweep without its value" "--sweep needs a value" --sweep
+refused "UEFI without an ISO" "--uefi boots from an ISO" --uefi --kernel --append app=/m/p
 refused "unknown option" "unknown option '--disc'" --disc x
 refused "timeout of zero" "--timeout 0" --timeout 0
 refused "memory without a unit" "-m 64" -m 64
