@@ -28,6 +28,12 @@ static bool has_position(const struct file *file)
 
 static ssize_t move_piece(struct transfer *t, uint64_t address, uint64_t bytes)
 {
+    const struct stream_ops *stream = t->file->stream;
+
+    if (stream && t->direction == READ)
+        return stream->stream_read ? stream->stream_read(t->file, (void *)address, bytes) : -EINVAL;
+    if (stream)
+        return stream->stream_write ? stream->stream_write(t->file, (void *)address, bytes) : -EINVAL;
     if (t->direction == READ) {
         int error = app_check_write(address, bytes);
         return error ? error : vfs_read(t->file, (void *)address, bytes, t->offset);

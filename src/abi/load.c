@@ -208,6 +208,7 @@ static int begin(const char *path)
         app_end.name = app.name;
     memory_start();
     futex_start();
+    signal_alarms_start();
     int error = console_start();
     if (error)
         console_printf("app: the console cannot be opened: %s\n", errno_name(-error));

@@ -14,6 +14,7 @@
 enum {
     F_DUPFD = 0, F_GETFD = 1, F_SETFD = 2, F_GETFL = 3, F_SETFL = 4, F_GETLK = 5, F_SETLK = 6,
     F_SETLKW = 7, F_OFD_GETLK = 36, F_OFD_SETLK = 37, F_OFD_SETLKW = 38, F_DUPFD_CLOEXEC = 1030,
+    F_SETPIPE_SZ = 1031, F_GETPIPE_SZ = 1032,
     FD_CLOEXEC = 1, F_UNLCK = 2,
 };
 
@@ -133,6 +134,12 @@ static long file_control(struct file *file, uint64_t command, uint64_t argument)
     switch (command) {
     case F_GETFL:
         return (long)(file->flags & ~(OPEN_CLOEXEC | OPEN_CREATE | OPEN_EXCLUSIVE | OPEN_TRUNCATE));
+    case F_GETPIPE_SZ:
+        return pipe_size(file);
+    case F_SETPIPE_SZ: {
+        long bytes = pipe_size(file);
+        return bytes >= 0 && argument > (uint64_t)bytes ? -EPERM : bytes;
+    }
     case F_SETFL:
         file->flags = (file->flags & ~SETTABLE_FLAGS) | ((unsigned)argument & SETTABLE_FLAGS);
         return 0;

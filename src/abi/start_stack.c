@@ -14,7 +14,6 @@
 #include <rt/heap.h>
 
 #define AUX_WORDS_MAX 48
-#define SIGNAL_STACK_BYTES_MIN 2048
 #define TICKS_PER_S 100
 
 struct builder {

@@ -100,6 +100,14 @@ static inline void arch_stack_recycle(void *base, size_t bytes) { (void)base, (v
 /* The running boot context becomes @thread (the CPU's idle thread): current, IST 1, probe_base. */
 void arch_adopt_thread(struct arch_thread *thread);
 
+/**
+ * arch_notice() - a thread that an interrupt stopped in app code goes on with arch_upcalls.app_fault(),
+ * as after a fault, with ARCH_VECTOR_NOTICE; what it was about to do is in the frame given there.
+ * Context: interrupts off, @thread's home stack empty, its state in @thread->frame.
+ */
+#define ARCH_VECTOR_NOTICE 0x101u
+void arch_notice(struct arch_thread *thread);
+
 /* Resume the app in @frame (which lies on the home stack); never returns. */
 noreturn_fn void arch_enter_app(struct arch_frame *frame);
 
@@ -107,6 +115,7 @@ noreturn_fn void arch_enter_app(struct arch_frame *frame);
 size_t arch_fpu_bytes(void);
 void arch_fpu_init(void *area);                      /* the state a new program starts with */
 void arch_fpu_save(void *area);                      /* the running thread's, for clone */
+void arch_fpu_load(void *area);                      /* what an app gave: made valid, then loaded */
 void arch_set_fs_base(uint64_t value);               /* the running thread's, kept at its switch */
 
 /* ---- CPU -------------------------------------------------------------------------------------- */
@@ -284,6 +293,9 @@ void arch_timer_arm(uint64_t deadline_ns);            /* this CPU; UINT64_MAX di
 void arch_console_write(const char *text, size_t bytes);   /* any context; polls */
 /* What was typed since the last call, at most @bytes; 0 if nothing. Never waits. */
 size_t arch_console_read(char *text, size_t bytes);
+struct irq;
+/* From now on @irq is raised when something was typed that has not been read. -ENODEV: look yourself. */
+int arch_console_listen(struct irq *irq);
 /* Ends the machine; @status is the contract's. Never returns. */
 noreturn_fn void arch_machine_exit(unsigned status);
 

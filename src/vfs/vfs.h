@@ -101,6 +101,25 @@ struct inode_ops {
     int (*ioctl)(struct file *file, unsigned command, uint64_t argument);
 };
 
+/*
+ * Files whose reads and writes wait for another thread or for a person: pipes, the console and the like.
+ * A system call goes to these operations and not through the probes: such a wait holds no extra stack.
+ * A NULL operation gives -EINVAL; @dst and @src are app addresses. Whoever makes events come true calls
+ * vfs_events_changed().
+ */
+#define EVENT_IN 1u                   /* as poll(2) has them */
+#define EVENT_OUT 4u
+#define EVENT_ERROR 8u
+#define EVENT_HANG_UP 16u
+struct stream_ops {
+    ssize_t (*stream_read)(struct file *file, void *dst, size_t bytes);
+    ssize_t (*stream_write)(struct file *file, const void *src, size_t bytes);
+    unsigned (*stream_events)(struct file *file);       /* EVENT_* that hold now; never sleeps */
+};
+/* Who waits for events of several files (poll) looks again. Any context. */
+void vfs_events_changed(void);
+extern struct waitq vfs_events;
+
 struct inode {
     struct super *super;
     uint64_t number;
@@ -241,9 +260,17 @@ struct file {
     uint64_t position;
     uint64_t append_end;              /* inode->lock; see vfs_write() */
     uint32_t refs;                    /* atomic */
+    const struct stream_ops *stream;  /* NULL: its calls go through the probes */
     void *private;
 };
 
+/**
+ * vfs_open_anonymous() - an open file that no name leads to, such as one end of a pipe.
+ * @ops: open_file is not called; close_file is. @private becomes file->private.
+ * Errors: -ENOMEM.
+ */
+int vfs_open_anonymous(const struct inode_ops *ops, const struct stream_ops *stream, uint32_t mode,
+                       unsigned flags, void *private, struct file **out);
 int vfs_open(const struct path *base, const char *name, unsigned flags, uint32_t mode, struct file **out);
 void file_ref(struct file *file);
 void file_put(struct file *file);     /* the last one closes */
@@ -297,6 +324,7 @@ struct chardev {
     const char *name;
     uint64_t dev;
     const struct chardev_ops *ops;
+    const struct stream_ops *stream;  /* of its open files; or NULL */
     struct list link;
 };
 int chardev_register(struct chardev *dev);           /* -EEXIST: the name or the number is taken */

@@ -34,7 +34,7 @@ new_disk() {
     rm -f "$TMP/disk"
     mke2fs -q -t ext2 -b "$1" "$TMP/disk" 64M
 }
-for name in mem threads clock console links fsops bigfile; do
+for name in mem threads clock console links fsops bigfile pipes signals; do
     run_guest --app "$APPS/tests/$name" -- /tmp
     assert_status "$name" 0
     assert_matches "$name: all checks hold" "^$name: ok"
@@ -167,10 +167,16 @@ thread 11 tried to write to 0x0
 abort 6 ended by SIGABRT
 terminate 15 ended by SIGTERM
 ignored 12 crash: still here
-handled 10 its handler cannot run here
 blocked 1 crash: SIGHUP waits: 1
 out-of-memory 0 out of memory
 TABLE
+
+run_guest --app "$TMP/crash" -- handled
+assert_status 'a handler runs, and the program goes on' 0
+for name in pipes signals; do
+    run_guest --app "$APPS/tests/$name" -c 2
+    assert_status "$name on two CPUs" 0
+done
 
 # ---- what cannot be run: FILE TEXT ----
 gcc -o "$TMP/dynamic" "$TMP/both.c" -pthread

@@ -84,6 +84,12 @@ size_t arch_console_read(char *text, size_t bytes)
     return 0;
 }
 
+int arch_console_listen(struct irq *irq)
+{
+    (void)irq;
+    return -ENODEV;
+}
+
 noreturn_fn void arch_machine_exit(unsigned status)
 {
     fflush(NULL);
