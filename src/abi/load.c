@@ -13,6 +13,7 @@
 #include <abi/copy.h>
 #include <abi/elf.h>
 #include <abi/futex.h>
+#include <abi/locks.h>
 #include <abi/memory.h>
 #include <abi/process.h>
 #include <abi/start_stack.h>
@@ -209,6 +210,7 @@ static int begin(const char *path)
     memory_start();
     futex_start();
     signal_alarms_start();
+    locks_start();
     int error = console_start();
     if (error)
         console_printf("app: the console cannot be opened: %s\n", errno_name(-error));

@@ -34,7 +34,9 @@ SYSCALL(read); SYSCALL(write); SYSCALL(pread64); SYSCALL(pwrite64); SYSCALL(read
 SYSCALL(preadv); SYSCALL(pwritev); SYSCALL(preadv2); SYSCALL(pwritev2); SYSCALL(lseek);
 /* open.c */
 SYSCALL(open); SYSCALL(openat); SYSCALL(creat); SYSCALL(close); SYSCALL(close_range);
-SYSCALL(dup); SYSCALL(dup2); SYSCALL(dup3); SYSCALL(fcntl); SYSCALL(flock);
+SYSCALL(dup); SYSCALL(dup2); SYSCALL(dup3); SYSCALL(fcntl);
+/* locks.c */
+SYSCALL(flock);
 /* stat.c */
 SYSCALL(stat); SYSCALL(fstat); SYSCALL(lstat); SYSCALL(newfstatat); SYSCALL(statx);
 SYSCALL(access); SYSCALL(faccessat); SYSCALL(faccessat2); SYSCALL(statfs); SYSCALL(fstatfs);

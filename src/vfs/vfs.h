@@ -34,6 +34,7 @@ static inline bool mode_is_file(uint32_t mode) { return (mode & MODE_TYPE) == MO
 static inline bool mode_is_symlink(uint32_t mode) { return (mode & MODE_TYPE) == MODE_SYMLINK; }
 
 struct file;
+struct file_end_ops;
 struct fs_stat;
 struct fs_type;
 struct inode;
@@ -261,7 +262,11 @@ struct file {
     uint64_t append_end;              /* inode->lock; see vfs_write() */
     uint32_t refs;                    /* atomic */
     const struct stream_ops *stream;  /* NULL: its calls go through the probes */
+    const struct file_end_ops *at_end;  /* called before it is closed; or NULL */
     void *private;
+};
+struct file_end_ops {
+    void (*file_ends)(struct file *file);
 };
 
 /**

@@ -34,7 +34,7 @@ new_disk() {
     rm -f "$TMP/disk"
     mke2fs -q -t ext2 -b "$1" "$TMP/disk" 64M
 }
-for name in mem threads clock console links fsops bigfile pipes signals; do
+for name in mem threads clock console links fsops bigfile pipes signals locks; do
     run_guest --app "$APPS/tests/$name" -- /tmp
     assert_status "$name" 0
     assert_matches "$name: all checks hold" "^$name: ok"
