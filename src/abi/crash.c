@@ -40,6 +40,7 @@ static const char *const signal_names[] = {
 static const char *const kind_names[] = {
     [VMA_ANONYMOUS] = "anonymous memory", [VMA_IMAGE] = "the program", [VMA_FILE] = "a mapped file",
     [VMA_STACK] = "the main stack", [VMA_BRK] = "the heap (brk)",
+    [VMA_VDSO] = "the vDSO",
 };
 
 const char *signal_name(int signal)

@@ -31,6 +31,9 @@ struct linux_iovec { uint64_t base, bytes; };
 #define MAP_FIXED_NOREPLACE 0x100000u
 #define MREMAP_MAYMOVE 1u
 #define MREMAP_FIXED 2u
+#define MS_ASYNC 1u
+#define MS_INVALIDATE 2u
+#define MS_SYNC 4u
 #define MADV_DONTNEED 4
 #define MADV_REMOVE 9
 #define MADV_LAST 25
@@ -291,4 +294,5 @@ _Static_assert(sizeof(struct linux_siginfo) == 128, "siginfo_t");
 #define AT_SECURE 23
 #define AT_RANDOM 25
 #define AT_EXECFN 31
+#define AT_SYSINFO_EHDR 33
 #define AT_MINSIGSTKSZ 51

@@ -58,6 +58,7 @@ _Static_assert(offsetof(struct arch_cpu, scratch[0]) == CPU_SCRATCH0, "layout");
 _Static_assert(offsetof(struct arch_cpu, scratch[1]) == CPU_SCRATCH1, "layout");
 _Static_assert(offsetof(struct arch_cpu, home_top) == CPU_HOME_TOP, "layout");
 _Static_assert(offsetof(struct arch_cpu, irq_stack_top) == CPU_IRQ_STACK_TOP, "layout");
+_Static_assert(offsetof(struct arch_cpu, index) == CPU_INDEX, "layout");
 _Static_assert(offsetof(struct arch_thread, rsp) == THREAD_RSP, "layout");
 _Static_assert(offsetof(struct arch_thread, preempted) == THREAD_PREEMPTED, "layout");
 _Static_assert(offsetof(struct arch_thread, frame) == THREAD_FRAME, "layout");
@@ -289,6 +290,14 @@ int arch_zero(void *dst, size_t bytes);               /* the same for memset 0 *
 uint64_t arch_now_ns(void);                           /* monotonic, the same on all CPUs */
 uint64_t arch_wall_ns(void);                          /* since 1970, read once from the clock chip */
 void arch_timer_arm(uint64_t deadline_ns);            /* this CPU; UINT64_MAX disarms */
+
+/* A shared object with clocks for apps, to be mapped behind a page that arch_vdso_write_data() has filled. */
+struct arch_vdso {
+    const void *start;
+    size_t bytes;
+};
+extern const struct arch_vdso arch_vdso;
+void arch_vdso_write_data(void *page);                /* app memory, present and writable */
 
 void arch_console_write(const char *text, size_t bytes);   /* any context; polls */
 /* What was typed since the last call, at most @bytes; 0 if nothing. Never waits. */

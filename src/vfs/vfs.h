@@ -38,6 +38,7 @@ struct file_end_ops;
 struct fs_stat;
 struct fs_type;
 struct inode;
+struct page_into;
 struct super;
 struct write_back;
 
@@ -100,7 +101,48 @@ struct inode_ops {
     ssize_t (*read_file)(struct file *file, void *dst, size_t bytes, uint64_t offset);
     ssize_t (*write_file)(struct file *file, const void *src, size_t bytes, uint64_t offset);
     int (*ioctl)(struct file *file, unsigned command, uint64_t argument);
+    /* See vfs_map_page(); locked if @write. Calls into->ops->page_ready() with the page held still: it is
+     * neither written out nor cut off meanwhile. unmap_page drops what a kept page was kept by. */
+    int (*map_page)(struct inode *inode, uint64_t index, bool write, struct page_into *into);
+    void (*unmap_page)(struct inode *inode, uint64_t index);
 };
+
+/* ---- shared mappings of files ---- */
+
+/*
+ * Whoever wants a file's page in an address space. page_ready() maps @frame, and returns whether it is
+ * mapped now and was not before: then the page is kept until unmap_page. No waiting for I/O in it.
+ */
+struct page_into_ops {
+    bool (*page_ready)(struct page_into *into, void *frame);
+};
+struct page_into {
+    const struct page_into_ops *ops;
+};
+
+/*
+ * What the filesystems tell whoever has mapped pages; for inodes with inode->mapped. Called with the page
+ * held still, or for file_cut with the inode locked.
+ */
+struct page_mapper_ops {
+    /* The page is about to be written out: no more writes to it without another vfs_map_page(). */
+    void (*page_cleaning)(struct inode *inode, uint64_t index);
+    /* The page leaves the file: it is unmapped everywhere, and unmap_page called for each. */
+    void (*page_leaving)(struct inode *inode, uint64_t index);
+    /* The file has been cut to @size bytes; for who has copies of its pages. */
+    void (*file_cut)(struct inode *inode, uint64_t size);
+};
+void vfs_set_page_mapper(const struct page_mapper_ops *ops);
+void inode_page_cleaning(struct inode *inode, uint64_t index);
+void inode_page_leaving(struct inode *inode, uint64_t index);
+
+/**
+ * vfs_map_page() - page @index of @file's contents for a shared mapping.
+ * @write: it will be written to: a hole gets its blocks, and the page counts as changed from now on.
+ * Errors: -ENXIO the page lies behind the end of the file; -EIO, -ENOMEM, -ENOSPC, -EROFS; -ENODEV such files
+ *         cannot be mapped.
+ */
+int vfs_map_page(struct file *file, uint64_t index, bool write, struct page_into *into);
 
 /*
  * Files whose reads and writes wait for another thread or for a person: pipes, the console and the like.
@@ -132,6 +174,7 @@ struct inode {
     uint64_t rdev;
     uint32_t refs;                    /* super->inodes_lock */
     uint32_t mounted_here;            /* mounts that cover this directory */
+    uint32_t mapped;                  /* atomic; mappings of it that there are */
     bool is_new, bad;                 /* being read; reading it failed */
     struct list hash_link, lru_link, bucket_link;  /* inodes_lock: all; unreferenced; by number */
     void *private;

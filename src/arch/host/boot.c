@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The host machine's start, console and end. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -12,6 +12,8 @@
  */
 #include <x86.h>
 
+#include "vdso_data.h"
+
 #define PIT_HZ 1193182u
 #define PIT_COUNTER2 0x42
 #define PIT_COMMAND 0x43
@@ -44,6 +46,9 @@ static uint64_t tsc_start;
 static uint64_t ns_per_tick_32; /* nanoseconds a TSC tick, times 2^32 */
 static uint64_t apic_per_ns_32; /* APIC ticks a nanosecond, times 2^32 */
 static uint64_t wall_start_ns;
+
+extern const unsigned char x86_vdso_start[], x86_vdso_size[];
+const struct arch_vdso arch_vdso = { x86_vdso_start, (size_t)x86_vdso_size };
 
 struct reading {
     uint64_t tsc;
@@ -202,6 +207,17 @@ void clock_init(void)
 uint64_t arch_now_ns(void) { return scale(rdtsc() - tsc_start, ns_per_tick_32); }
 
 uint64_t arch_wall_ns(void) { return wall_start_ns + arch_now_ns(); }
+
+void arch_vdso_write_data(void *page)
+{
+    struct vdso_data *data = page;
+
+    __atomic_store_n(&data->sequence, 1, __ATOMIC_RELEASE);
+    data->tsc_start = tsc_start;
+    data->ns_per_tick_32 = ns_per_tick_32;
+    data->wall_start_ns = wall_start_ns;
+    __atomic_store_n(&data->sequence, 2, __ATOMIC_RELEASE);
+}
 
 uint32_t clock_apic_ticks(uint64_t ns)
 {
