@@ -8,9 +8,12 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -243,6 +246,52 @@ static void test_select(void)
     FAILS(select(-1, NULL, NULL, NULL, NULL), EINVAL);
 }
 
+static void test_epoll(void)
+{
+    struct epoll_event event = { .events = EPOLLIN, .data.u64 = 7 }, got[4];
+    struct itimerspec soon = { .it_value.tv_nsec = 30000000, .it_interval.tv_nsec = 10000000 };
+    int set = (int)OK(epoll_create1(EPOLL_CLOEXEC)), counter = (int)OK(eventfd(0, EFD_NONBLOCK));
+    int clock = (int)OK(timerfd_create(CLOCK_MONOTONIC, 0)), fds[2];
+    uint64_t value = 5;
+
+    OK(pipe(fds));
+    OK(epoll_ctl(set, EPOLL_CTL_ADD, fds[0], &event));
+    FAILS(epoll_ctl(set, EPOLL_CTL_ADD, fds[0], &event), EEXIST);
+    event.data.u64 = 8;
+    OK(epoll_ctl(set, EPOLL_CTL_ADD, counter, &event));
+    EQUAL(epoll_wait(set, got, 4, 10), 0);
+    EQUAL(write(fds[1], "x", 1), 1);
+    EQUAL(epoll_wait(set, got, 4, -1), 1);
+    EQUAL(got[0].data.u64, 7);
+    EQUAL(got[0].events, EPOLLIN);
+    FAILS(read(counter, &value, 8), EAGAIN);
+    EQUAL(write(counter, &value, 8), 8);
+    EQUAL(epoll_wait(set, got, 4, -1), 2);
+    EQUAL(read(counter, &value, 8), 8);
+    EQUAL(value, 5);
+    OK(epoll_ctl(set, EPOLL_CTL_DEL, fds[0], NULL));
+    FAILS(epoll_ctl(set, EPOLL_CTL_MOD, fds[0], &event), ENOENT);
+    EQUAL(epoll_wait(set, got, 4, 0), 0);
+    event = (struct epoll_event){ .events = EPOLLIN | EPOLLONESHOT, .data.u64 = 9 };
+    OK(epoll_ctl(set, EPOLL_CTL_ADD, clock, &event));
+    OK(timerfd_settime(clock, 0, &soon, NULL));
+    EQUAL(epoll_wait(set, got, 4, 10000), 1);
+    EQUAL(got[0].data.u64, 9);
+    EQUAL(epoll_wait(set, got, 4, 0), 0);
+    usleep(50000);
+    EQUAL(read(clock, &value, 8), 8);
+    CHECK(value >= 4);
+    soon = (struct itimerspec){ 0 };
+    OK(timerfd_settime(clock, 0, &soon, NULL));
+    FAILS(epoll_wait(counter, got, 4, 0), EINVAL);
+    FAILS(epoll_wait(set, got, 0, 0), EINVAL);
+    close(counter);
+    close(clock);
+    close(fds[0]);
+    close(fds[1]);
+    close(set);
+}
+
 static void test_no_children(void)
 {
     int status;
@@ -260,6 +309,7 @@ int main(void)
     test_large();
     test_poll();
     test_select();
+    test_epoll();
     test_no_children();
     return check_end("pipes");
 }

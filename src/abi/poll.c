@@ -60,7 +60,7 @@ int poll_deadline_in(uint64_t address, uint64_t *deadline_ns)
     return clock_deadline_in(address, CLOCK_MONOTONIC, false, deadline_ns);
 }
 
-static uint64_t deadline_of_ms(int32_t timeout_ms)
+uint64_t poll_deadline_of_ms(int32_t timeout_ms)
 {
     if (timeout_ms <= 0)
         return timeout_ms ? WAIT_FOREVER : 0;
@@ -126,7 +126,7 @@ static long poll_until(uint64_t address, uint64_t count, uint64_t deadline_ns)
 /* (fds, count, milliseconds) */
 SYSCALL(poll)
 {
-    return poll_until(args->a[0], args->a[1], deadline_of_ms((int32_t)args->a[2]));
+    return poll_until(args->a[0], args->a[1], poll_deadline_of_ms((int32_t)args->a[2]));
 }
 
 /* (fds, count, timespec, mask, bytes of a mask) */

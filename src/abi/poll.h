@@ -24,3 +24,5 @@ long poll_wait(struct watch *watch, uint64_t deadline_ns);
 
 /* A timespec from now on as a deadline; address 0: never. -EFAULT, -EINVAL. */
 int poll_deadline_in(uint64_t address, uint64_t *deadline_ns);
+/* Below 0: never. */
+uint64_t poll_deadline_of_ms(int32_t timeout_ms);

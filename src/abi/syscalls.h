@@ -57,6 +57,11 @@ SYSCALL(umount2);
 /* ioctl.c, pipe.c, poll.c */
 SYSCALL(ioctl); SYSCALL(pipe); SYSCALL(pipe2);
 SYSCALL(poll); SYSCALL(ppoll); SYSCALL(select); SYSCALL(pselect6);
+/* eventfd.c, epoll.c */
+SYSCALL(eventfd); SYSCALL(eventfd2);
+SYSCALL(timerfd_create); SYSCALL(timerfd_settime); SYSCALL(timerfd_gettime);
+SYSCALL(epoll_create); SYSCALL(epoll_create1); SYSCALL(epoll_ctl); SYSCALL(epoll_wait);
+SYSCALL(epoll_pwait);
 /* mmap.c */
 SYSCALL(mmap); SYSCALL(munmap); SYSCALL(mprotect); SYSCALL(mremap); SYSCALL(brk); SYSCALL(madvise);
 SYSCALL(msync);

@@ -11,7 +11,13 @@
 
 struct waitq vfs_events = WAITQ_INIT(vfs_events);
 
-void vfs_events_changed(void) { waitq_wake(&vfs_events, WAITQ_ALL); }
+uint64_t vfs_events_count;
+
+void vfs_events_changed(void)
+{
+    __atomic_add_fetch(&vfs_events_count, 1, __ATOMIC_SEQ_CST);
+    waitq_wake(&vfs_events, WAITQ_ALL);
+}
 
 static struct inode *inode_alloc(struct super *super)
 {

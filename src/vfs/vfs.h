@@ -162,6 +162,7 @@ struct stream_ops {
 /* Who waits for events of several files (poll) looks again. Any context. */
 void vfs_events_changed(void);
 extern struct waitq vfs_events;
+extern uint64_t vfs_events_count;     /* atomic; how often */
 
 struct inode {
     struct super *super;
