@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Apps: ordinary C programs, linked with musl, static. apps/NAME/*.c makes <build>/apps/NAME; each apps/tests/X.c
-# makes <build>/apps/tests/X. The same binaries run on Linux.
+# makes <build>/apps/tests/X. What several of them use is apps/common, a library: an app gets of it what it calls, and
+# includes <common/X.h>. The same binaries run on Linux.
 find_program(MUSL_GCC musl-gcc)
 if(NOT MUSL_GCC)
     message(WARNING "musl-gcc was not found (Debian package musl-tools): the apps are left out of this build")
@@ -18,8 +19,30 @@ endforeach()
 
 set(APP_FLAGS -static -O2 -g -std=c17 -D_GNU_SOURCE -Wall -Wextra -Werror -pthread
     -ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -idirafter ${APP_LINUX_HEADERS})
-file(GLOB APP_SHARED_HEADERS CONFIGURE_DEPENDS apps/*.h apps/include/*.h)
+file(GLOB APP_SHARED_HEADERS CONFIGURE_DEPENDS apps/*.h apps/include/*.h apps/common/*.h)
+set(APP_INCLUDES -I${CMAKE_SOURCE_DIR}/apps -I${CMAKE_SOURCE_DIR}/apps/include)
+set(APP_COMMON ${CMAKE_BINARY_DIR}/apps/common/libcommon.a)
 set(APP_BINARIES)
+
+file(GLOB sources CONFIGURE_DEPENDS apps/common/*.c)
+set(objects)
+foreach(source ${sources})
+    cmake_path(GET source STEM name)
+    set(object ${CMAKE_BINARY_DIR}/apps/common/${name}.o)
+    add_custom_command(
+        OUTPUT ${object}
+        COMMAND ${MUSL_GCC} ${APP_FLAGS} ${APP_INCLUDES} -c -o ${object} ${source}
+        DEPENDS ${source} ${APP_SHARED_HEADERS}
+        COMMENT "Building apps/common/${name}" VERBATIM)
+    list(APPEND objects ${object})
+endforeach()
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/apps/common)
+add_custom_command(
+    OUTPUT ${APP_COMMON}
+    COMMAND ${CMAKE_COMMAND} -E rm -f ${APP_COMMON}
+    COMMAND ${CMAKE_AR} rcsD ${APP_COMMON} ${objects}
+    DEPENDS ${objects} VERBATIM)
+add_custom_target(app_common DEPENDS ${APP_COMMON})
 
 # app(NAME OUTPUT SOURCE...): one program.
 function(app name output)
@@ -28,8 +51,8 @@ function(app name output)
     file(MAKE_DIRECTORY ${folder})
     add_custom_command(
         OUTPUT ${output}
-        COMMAND ${MUSL_GCC} ${APP_FLAGS} -I${CMAKE_SOURCE_DIR}/apps -I${CMAKE_SOURCE_DIR}/apps/include -o ${output} ${ARGN}
-        DEPENDS ${ARGN} ${headers} ${APP_SHARED_HEADERS}
+        COMMAND ${MUSL_GCC} ${APP_FLAGS} ${APP_INCLUDES} -o ${output} ${ARGN} ${APP_COMMON}
+        DEPENDS ${ARGN} ${headers} ${APP_SHARED_HEADERS} ${APP_COMMON} app_common
         COMMENT "Building app ${name}" VERBATIM)
     set(APP_BINARIES ${APP_BINARIES} ${output} PARENT_SCOPE)
 endfunction()
@@ -37,7 +60,7 @@ endfunction()
 file(GLOB app_folders CONFIGURE_DEPENDS LIST_DIRECTORIES true apps/*)
 foreach(folder ${app_folders})
     cmake_path(GET folder FILENAME name)
-    if(NOT IS_DIRECTORY ${folder} OR name STREQUAL "tests" OR name STREQUAL "include")
+    if(NOT IS_DIRECTORY ${folder} OR name STREQUAL "tests" OR name STREQUAL "include" OR name STREQUAL "common")
         continue()
     endif()
     file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.c)

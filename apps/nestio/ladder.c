@@ -13,9 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "actor.h"
-#include "loop.h"
-#include "stackinfo.h"
+#include "common/actor.h"
+#include "common/loop.h"
+#include "common/mounts.h"
+#include "common/stackinfo.h"
 #include "trouble.h"
 
 /* What became of one level. */
@@ -50,19 +51,6 @@ static bool is_mount_point(const char *folder, const char *parent)
     return stat(folder, &inner) == 0 && stat(parent, &outer) == 0 && inner.st_dev != outer.st_dev;
 }
 
-static int make_folder(const char *folder)
-{
-    return mkdir(folder, 0755) < 0 && errno != EEXIST ? -errno : 0;
-}
-
-static int mount_on(struct level *level, const char *device, bool read_only)
-{
-    if (mount(device, level->folder, "ext2", read_only ? MS_RDONLY : 0, NULL) < 0)
-        return -errno;
-    level->mounted = true;
-    return 0;
-}
-
 /* The name of a mount in a message; EINVAL is what a bad file system gives. */
 static const char *mount_call(int error)
 {
@@ -90,8 +78,9 @@ static int mount_level_0(struct tower *tower, const char **call)
     error = make_folder(level->folder);
     if (error)
         return error;
-    error = mount_on(level, o->disk, o->verify);
+    error = mount(o->disk, level->folder, "ext2", o->verify ? MS_RDONLY : 0, NULL) < 0 ? -errno : 0;
     *call = mount_call(error);
+    level->mounted = !error;
     if (error == -EBUSY && is_mount_point(level->folder, o->root)) {
         level->mounted = true;
         error = 0;
@@ -105,7 +94,7 @@ static int mount_level_0(struct tower *tower, const char **call)
 static int mount_level_above(struct tower *tower, unsigned index, const char **call)
 {
     struct level *level = &tower->levels[index];
-    char image[256], device[32];
+    char image[256];
     struct stat st;
     int error;
 
@@ -123,12 +112,11 @@ static int mount_level_above(struct tower *tower, unsigned index, const char **c
     *call = "mount (something is mounted there already: unmount it first)";
     if (is_mount_point(level->folder, tower->options->root))
         return -EBUSY;
-    error = loop_attach(image, tower->options->verify, &level->loop_index, call);
-    if (error)
-        return error;
-    snprintf(device, sizeof(device), "/dev/loop%d", level->loop_index);
-    error = mount_on(level, device, tower->options->verify);
-    *call = mount_call(error);
+    error = mount_next(tower->levels[index - 1].folder, level->folder, tower->options->verify,
+                       &level->loop_index, call);
+    level->mounted = !error;
+    if (error && level->loop_index >= 0)
+        *call = mount_call(error);
     return error;
 }
 

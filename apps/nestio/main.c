@@ -14,10 +14,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "actor.h"
+#include "common/actor.h"
 #include "options.h"
 #include "report.h"
-#include "stackinfo.h"
+#include "common/stackinfo.h"
 #include "tower.h"
 #include "trouble.h"
 
@@ -38,6 +38,14 @@ static void say_settings(const struct options *o)
     }
     printf("\n");
 }
+
+static const char *const actor_names[] = { "main" };
+static const struct watchdog watchdog = {
+    .program = "nestio",
+    .detail = "block ",
+    .names = actor_names,
+    .name_count = 1,
+};
 
 /* Read everything again from a tower that was taken down and put up: nothing of it is cached any
    more. */
@@ -83,7 +91,7 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     options_read(&options, argc, argv);
     stackinfo_open();
-    error = actors_start(options.threads + 1, options.watchdog_seconds);
+    error = actors_start(&watchdog, options.threads + 1, options.watchdog_seconds);
     if (!error)
         error = tower_init(&tower, &options);
     if (error) {

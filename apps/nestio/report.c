@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#include "stackinfo.h"
+#include "common/stackinfo.h"
 #include "trouble.h"
 
 typedef unsigned long long count;
@@ -99,6 +99,10 @@ static void print_machine_line(const struct tower *tower, const struct sums *s, 
         stackinfo_value(names[i], text, sizeof(text));
         printf(" stack_%s=%s", names[i], text);
     }
+    stackinfo_value("/sys/smp/reschedules", text, sizeof(text));
+    printf(" reschedules=%s", text);
+    stackinfo_value("/sys/smp/flush_interrupts", text, sizeof(text));
+    printf(" flush_interrupts=%s", text);
     printf("\n");
 }
 

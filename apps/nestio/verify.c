@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "actor.h"
-#include "stackinfo.h"
+#include "common/actor.h"
+#include "common/stackinfo.h"
 #include "trouble.h"
 
 /* What reading one block to check it came to. */

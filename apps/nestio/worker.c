@@ -19,8 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "actor.h"
-#include "stackinfo.h"
+#include "common/actor.h"
+#include "common/stackinfo.h"
 #include "trouble.h"
 
 struct work {

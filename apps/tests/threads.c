@@ -387,6 +387,44 @@ static void test_ids(void)
     EQUAL(syscall(SYS_gettid), getpid());
 }
 
+/* ---- CPUs: a thread runs where it was told to, and so does one that it makes ---- */
+
+static void *where_allowed(void *set)
+{
+    cpu_set_t mine;
+
+    CPU_ZERO(&mine);
+    OK(sched_getaffinity(0, sizeof(mine), &mine));
+    CHECK(CPU_EQUAL(&mine, (cpu_set_t *)set));
+    for (int i = 0; i < 20; i++) {
+        CHECK(CPU_ISSET(sched_getcpu(), &mine));
+        sched_yield();
+    }
+    return NULL;
+}
+
+static void test_affinity(void)
+{
+    cpu_set_t all, one;
+
+    CPU_ZERO(&all);
+    OK(sched_getaffinity(0, sizeof(all), &all));
+    for (int cpu = 0; cpu < 64; cpu++) {
+        if (!CPU_ISSET(cpu, &all))
+            continue;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        OK(sched_setaffinity(0, sizeof(one), &one));
+        where_allowed(&one);
+        EQUAL(pthread_create(&threads[0], NULL, where_allowed, &one), 0);
+        join(1);
+    }
+    CPU_ZERO(&one);
+    FAILS(sched_setaffinity(0, sizeof(one), &one), EINVAL);
+    OK(sched_setaffinity(0, sizeof(all), &all));
+    where_allowed(&all);
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -402,5 +440,6 @@ int main(void)
     test_preemption();
     test_floating_point();
     test_ids();
+    test_affinity();
     return check_end("threads");
 }

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "files.h"
-#include "nestio/stackinfo.h"
+#include "common/stackinfo.h"
 #include "notes.h"
 
 void file_path(char *path, const struct level *level, unsigned slot, unsigned place)

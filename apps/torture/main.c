@@ -20,7 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "nestio/stackinfo.h"
+#include "common/stackinfo.h"
 #include "notes.h"
 #include "pool.h"
 #include "threads.h"
@@ -28,6 +28,15 @@
 #include "tower.h"
 
 static uint64_t checked, unchecked, elapsed_ms;
+
+static const char *const actor_names[] = { [ACTOR_MAIN] = "main", [ACTOR_CHECKER] = "checker" };
+static const struct watchdog watchdog = {
+    .program = "torture",
+    .detail = "",
+    .names = actor_names,
+    .name_count = ACTOR_WORKERS,
+    .say_more = notes_print,
+};
 
 /* The workers, and one more for the main thread itself. */
 static int make_workers(void)
@@ -118,8 +127,6 @@ static int report(void)
     stackinfo_value("refusals", refusals, sizeof(refusals));
     stackinfo_value("most_held", most_held, sizeof(most_held));
     ops_print();
-    if (cpus_fixed())
-        printf("sched_setaffinity is not there: no thread chose its CPU\n");
     printf("torture: verdict=%s ops=%llu refused=%llu legal=%llu errors=%llu wrong=%llu levels=%u "
            "cpus=%u threads=%llu mounts=%llu unmounts=%llu resizes=%llu checks=%llu verified=%llu "
            "unverified=%llu ms=%llu stack_requests=%s stack_switches=%s stack_refusals=%s "
@@ -144,7 +151,7 @@ int main(int argc, char **argv)
 
     setvbuf(stdout, NULL, _IOLBF, 0);
     options_read(&torture.options, argc, argv);
-    error = actors_start((unsigned)torture.options.threads + ACTOR_WORKERS,
+    error = actors_start(&watchdog, (unsigned)torture.options.threads + ACTOR_WORKERS,
                          (unsigned)torture.options.watchdog_seconds);
     if (!error)
         error = make_workers();

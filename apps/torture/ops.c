@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "nestio/stackinfo.h"
+#include "common/stackinfo.h"
 #include "notes.h"
 #include "torture.h"
 

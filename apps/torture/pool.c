@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "nestio/stackinfo.h"
+#include "common/stackinfo.h"
 #include "notes.h"
 #include "torture.h"
 

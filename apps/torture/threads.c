@@ -40,7 +40,6 @@ static _Atomic int children_alive;
 static cpu_set_t all_cpus;
 static int cpu_numbers[CPU_SETSIZE];
 static unsigned cpu_count;
-static _Atomic int affinity_missing;
 
 void cpus_find(void)
 {
@@ -57,8 +56,6 @@ void cpus_find(void)
 
 unsigned cpus_count(void) { return cpu_count; }
 
-int cpus_fixed(void) { return affinity_missing; }
-
 /* To one CPU; 0 or a positive errno. No large frame: short-lived threads come here too. */
 static int move_to(int cpu)
 {
@@ -72,25 +69,36 @@ static int move_to(int cpu)
 
 enum outcome op_affinity(struct worker *w)
 {
-    int cpu = cpu_numbers[pick(w, cpu_count)], found, error;
+    int cpu = cpu_numbers[pick(w, cpu_count)], error;
+    bool everywhere = pick(w, 4) == 0;
+    cpu_set_t wanted, found;
 
+    CPU_ZERO(&wanted);
+    CPU_SET(cpu, &wanted);
+    if (everywhere)
+        wanted = all_cpus;
     actor_step(w->actor, "sched_setaffinity", -1, cpu);
-    if (pick(w, 4) == 0)
-        error = sched_setaffinity(0, sizeof(all_cpus), &all_cpus) < 0 ? errno : 0;
-    else
-        error = move_to(cpu);
-    if (error == ENOSYS) {
-        affinity_missing = 1;
-        return LEGAL;
-    }
+    error = everywhere ? (sched_setaffinity(0, sizeof(wanted), &wanted) < 0 ? errno : 0) : move_to(cpu);
     if (error)
         return judge(w, "sched_setaffinity", NULL, cpu, error, 0);
-    found = sched_getcpu();
-    if (found < 0 && errno != ENOSYS)
-        return judge(w, "getcpu", NULL, cpu, errno, 0);
-    if (found >= 0 && !CPU_ISSET(found, &all_cpus)) {
-        note_wrong("getcpu", "a CPU that is not there", -1, cpu, found, cpu);
+    CPU_ZERO(&found);
+    if (sched_getaffinity(0, sizeof(found), &found) < 0)
+        return judge(w, "sched_getaffinity", NULL, cpu, errno, 0);
+    if (!CPU_EQUAL(&found, &wanted)) {
+        note_wrong("sched_getaffinity", "not what was set", -1, cpu, CPU_COUNT(&found),
+                   CPU_COUNT(&wanted));
         return FAILED;
+    }
+    for (int look = 0; look < 3; look++) {
+        int here = sched_getcpu();
+
+        if (here < 0)
+            return judge(w, "getcpu", NULL, cpu, errno, 0);
+        if (!CPU_ISSET(here, &wanted)) {
+            note_wrong("getcpu", "a CPU that was not allowed", -1, cpu, here, cpu);
+            return FAILED;
+        }
+        sched_yield();
     }
     return DONE;
 }

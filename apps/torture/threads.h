@@ -11,9 +11,8 @@ uint64_t run_workers(void);
 /** cpus_find() - which CPUs there are. */
 void cpus_find(void);
 
-/** cpus_count() - how many. cpus_fixed() - sched_setaffinity is not there. */
+/** cpus_count() - how many. */
 unsigned cpus_count(void);
-int cpus_fixed(void);
 
 /** children_wait() - wait for the last short-lived thread. Errors: -1 after a note. */
 int children_wait(void);

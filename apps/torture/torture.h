@@ -17,8 +17,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "actor.h"
+#include "common/actor.h"
 #include "options.h"
+
+enum { ACTOR_MAIN, ACTOR_CHECKER, ACTOR_WORKERS };
 
 enum {
     UNIT_BYTES = 512,

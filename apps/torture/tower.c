@@ -18,8 +18,9 @@
 #include <unistd.h>
 
 #include "content.h"
-#include "nestio/loop.h"
-#include "nestio/stackinfo.h"
+#include "common/loop.h"
+#include "common/mounts.h"
+#include "common/stackinfo.h"
 #include "notes.h"
 #include "tower.h"
 
@@ -47,21 +48,14 @@ int tower_make(void)
     return 0;
 }
 
-static int make_folder(const char *path)
-{
-    return mkdir(path, 0755) < 0 && errno != EEXIST ? errno : 0;
-}
-
 /* Mount what lies in @level. Errors: positive errno; *call failed. */
 static int mount_level(struct level *level, const char **call)
 {
-    char image[256], device[32];
     struct stat st;
     int error;
 
     if (level->mounted)
         return 0;
-    snprintf(device, sizeof(device), "/dev/loop%d", level->loop_index);
     if (level->index == 0) {
         *call = "stat of the disk";
         if (stat(torture.options.disk, &st) < 0)
@@ -71,16 +65,13 @@ static int mount_level(struct level *level, const char **call)
             snprintf(level->folder, sizeof(level->folder), "%s", torture.options.disk);
             return 0;
         }
-    } else if (level->loop_index < 0) {
-        snprintf(image, sizeof(image), "%s/next.img", level[-1].folder);
-        error = -loop_attach(image, false, &level->loop_index, call);
-        if (error)
-            return error;
-        snprintf(device, sizeof(device), "/dev/loop%d", level->loop_index);
+        *call = "mount";
+        error = mount(torture.options.disk, level->folder, "ext2", 0, NULL) < 0 ? errno : 0;
+    } else {
+        error = -mount_next(level[-1].folder, level->folder, false, &level->loop_index, call);
     }
-    *call = "mount";
-    if (mount(level->index ? device : torture.options.disk, level->folder, "ext2", 0, NULL) < 0)
-        return errno;
+    if (error)
+        return error;
     level->mounted = true;
     atomic_fetch_add(&torture.mounts, 1);
     return 0;
@@ -205,7 +196,7 @@ static int prepare_level(struct level *level, const char **call)
     for (int i = 0; i < 3 && !error; i++) {
         *call = "mkdir";
         snprintf(path, sizeof(path), "%s/%s", level->folder, folders[i]);
-        error = make_folder(path);
+        error = -make_folder(path);
     }
     return error;
 }
@@ -220,7 +211,7 @@ static int level_up(struct level *level, bool first, const char **call)
         before = stackinfo_refusals();
         step("mounting", level);
         *call = "mkdir";
-        error = make_folder(level->folder);
+        error = -make_folder(level->folder);
         if (!error)
             error = mount_level(level, call);
         if (!error && first)
@@ -244,7 +235,7 @@ int tower_up(bool first)
     int error;
 
     atomic_fetch_add(&torture.mounting, 1);
-    error = make_folder(torture.options.root);
+    error = -make_folder(torture.options.root);
     for (unsigned i = 0; i < most && !error; i++) {
         struct level *level = &torture.levels[i];
 

@@ -49,6 +49,7 @@ SYSCALL(clone)
         return -EPERM;
     if (app_thread_create(args->frame, fs_base, true, &child))
         return -EAGAIN;
+    child->thread->affinity = thread_current()->affinity; /* as Linux; it has not started */
     child->start.rax = 0;
     if (args->a[1])
         child->start.rsp = args->a[1];

@@ -35,7 +35,17 @@ struct arch_thread {
     uint64_t fs_base;         /* the app's thread pointer */
     void *fpu;                /* arch_fpu_bytes() bytes, 64-byte aligned; NULL for kernel threads */
     struct arch_frame frame;  /* IST 1 points at its end while the thread runs */
+    uint64_t uses_app_memory; /* arch_use_app_memory() was called; threads with @fpu use it anyway */
 } __attribute__((aligned(16)));
+
+/* What a CPU did to others, and they to it; it alone adds to them (arch_cpu_add()), others read. */
+struct arch_smp_counts {
+    uint64_t reschedules;     /* interrupts sent by arch_ipi_reschedule() */
+    uint64_t flushes;         /* flushes of TLBs that this CPU asked for */
+    uint64_t flush_interrupts;/* interrupts it sent for them */
+    uint64_t flushes_deferred;/* CPUs it need not wait for: they ran nobody who uses app memory */
+    uint64_t flushes_late;    /* times this CPU flushed what it had been spared */
+};
 
 /* The port's part of a per-CPU area, first member of struct cpu, at GS:0. */
 struct arch_cpu {
@@ -49,6 +59,7 @@ struct arch_cpu {
     uint32_t irq_depth;       /* above 0 while an interrupt handler runs on this CPU */
     void *port;               /* the port's own data of this CPU */
     uint32_t report_depth;    /* 1 while arch_report_body() runs, 2 when a fault in it calls it again */
+    struct arch_smp_counts counts;
 };
 
 _Static_assert(offsetof(struct arch_cpu, self) == CPU_SELF, "layout");
@@ -145,6 +156,25 @@ static inline uint64_t arch_probe_base(void)
 static inline void arch_set_probe_base(uint64_t base)
 {
     __asm__ volatile("movq %0, %%gs:%c1" : : "r"(base), "i"(CPU_PROBE_BASE) : "memory");
+}
+
+/* Words of this CPU's area, at @offset, each in one instruction: an interrupt or a move to another CPU comes before or
+ * after it. The sum is not atomic for other CPUs, which may only read the word. */
+static inline void arch_cpu_add(size_t offset, uint64_t n)
+{
+    __asm__ volatile("addq %1, %0" : "+m"(*(uint64_t __seg_gs *)offset) : "er"(n) : "cc");
+}
+
+static inline uint64_t arch_cpu_load(size_t offset)
+{
+    uint64_t value;
+    __asm__ volatile("movq %1, %0" : "=r"(value) : "m"(*(const uint64_t __seg_gs *)offset));
+    return value;
+}
+
+static inline void arch_cpu_store(size_t offset, uint64_t value)
+{
+    __asm__ volatile("movq %1, %0" : "=m"(*(uint64_t __seg_gs *)offset) : "er"(value));
 }
 
 static inline uintptr_t arch_stack_pointer(void)
@@ -272,7 +302,10 @@ extern uintptr_t arch_io_window;                      /* ARCH_IO_WINDOW_BYTES, f
  * Errors: -ENOMEM no table page; nothing stays mapped.
  */
 int arch_map(uintptr_t va, uint64_t phys, size_t count, unsigned access);
-/* Unmaps what is mapped in the range and flushes the TLBs of all CPUs for it before it returns. */
+/*
+ * Unmaps what is mapped in the range. When it returns nobody uses an old translation: the TLBs of all CPUs are
+ * flushed, but for app memory those of CPUs that run no thread that uses it, which flush before they do.
+ */
 void arch_unmap(uintptr_t va, size_t count);
 void arch_protect(uintptr_t va, size_t count, unsigned access);
 /* The frame and access behind @va; false if none. */
@@ -281,6 +314,12 @@ bool arch_lookup(uintptr_t va, uint64_t *phys, unsigned *access);
 void arch_trim_tables(uintptr_t va, size_t count);
 /* Tables, of all levels but the root, for [@va, @va + @bytes); @va aligned to 2 MiB. Context: thread. */
 size_t arch_count_tables(uintptr_t va, uint64_t bytes);
+
+/*
+ * The running thread is going to use app addresses by itself, not through arch_copy(): from now on the CPU
+ * it runs on takes part in their flushes. App threads (with an @fpu) do so from their start.
+ */
+void arch_use_app_memory(void);
 
 /**
  * arch_copy() - memcpy() between kernel memory and app memory that may turn out unmapped.

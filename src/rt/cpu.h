@@ -6,6 +6,7 @@
 #include <lib/list.h>
 #include <lib/pqueue.h>
 #include <rt/spinlock.h>
+#include <rt/xstack.h>
 
 struct thread;
 struct timer;
@@ -33,13 +34,27 @@ struct cpu {
     bool worker_waits;                /* work_lock; for work, not inside some execute() */
     struct thread *worker;
     uint32_t spin_depth;              /* spin locks held here */
+    uint64_t to_tell;                 /* CPUs that have something to run; told when spin_depth is 0 again */
     struct lock_cpu_list locks;       /* which: of a debug build */
+    struct xstack_counts xstack;      /* xstack_counts.h */
 };
 
 extern struct cpu *cpus[CPUS_MAX];
 extern uint32_t cpu_count;
 /* The same CPU as long as interrupts are off or the thread is bound to it; else a hint. */
 static inline struct cpu *this_cpu(void) { return (struct cpu *)arch_cpu(); }
+
+/* The sum over all CPUs of the counter at @offset in struct cpu. */
+static inline uint64_t cpu_sum_at(size_t offset)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0, count = cpu_count; i < count; i++)
+        sum += __atomic_load_n((const uint64_t *)((const char *)cpus[i] + offset), __ATOMIC_RELAXED);
+    return sum;
+}
+
+/* /sys/smp */
+extern const struct attr *const smp_attrs[];
 
 /* Makes CPU 0's area and turns the boot context into its idle thread. */
 void sched_init(void);

@@ -57,33 +57,55 @@ static bool is_idle(const struct cpu *cpu)
 
 /* ---- ready list; run_lock held ---- */
 
+/* It has something new in its list. It is told when this CPU holds no spin lock any more: under an emulator that may take
+   long, and who is told may want the very lock. */
+static void tell_later(struct cpu *cpu) { this_cpu()->to_tell |= cpu_bit(cpu->arch.index); }
+
+void sched_tell(void)
+{
+    struct cpu *self = this_cpu();
+    uint64_t to_tell = self->to_tell;
+    self->to_tell = 0;
+    for (; to_tell; to_tell &= to_tell - 1) {
+        uint32_t index = (uint32_t)__builtin_ctzll(to_tell);
+        if (index == self->arch.index)
+            timer_rearm();
+        else
+            arch_ipi_reschedule(index);
+    }
+}
+
 static void make_ready(struct cpu *cpu, struct thread *thread)
 {
     thread->runnable = true;
     list_push_back(&cpu->ready, &thread->run_link);
     cpu->ready_count++;
-    if (cpu->arch.current == &cpu->idle->arch)
+    if (cpu->arch.current == &cpu->idle->arch) {
+        if (cpu->need_resched)
+            return;                   /* was told, and has not looked into its list since */
         cpu->need_resched = true;
-    else if (cpu->slice_end_ns == UINT64_MAX)
+    } else {
+        if (cpu->slice_end_ns != UINT64_MAX)
+            return;                   /* it will be looked at when the slice ends */
         cpu->slice_end_ns = arch_now_ns() + SLICE_NS;
-    else
-        return;                       /* it will be looked at when the slice ends */
-    if (cpu == this_cpu())
-        timer_rearm();
-    else
-        arch_ipi_reschedule(cpu->arch.index);
+    }
+    tell_later(cpu);
 }
 
 /*
- * Where a thread that becomes ready shall run: where it ran last if that CPU is idle or still uses its stack, else
- * on an idle CPU, else where it ran last. Interrupts are off.
+ * Where a thread that becomes ready shall run: where it ran last if that CPU still uses its stack; here, if an interrupt of
+ * an idle CPU wakes it, which is awake already; where it ran last if that CPU is idle; else on an idle CPU, else
+ * where it ran last. Interrupts are off.
  */
 static struct cpu *choose_cpu(const struct thread *thread)
 {
-    struct cpu *last = cpu_of(thread);
+    struct cpu *last = cpu_of(thread), *here = this_cpu();
     bool last_allowed = thread->affinity & cpu_bit(last->arch.index);
-    if (cpu_count == 1 || __atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE) ||
-        (last_allowed && is_idle(last)))
+    if (cpu_count == 1 || __atomic_load_n(&thread->on_cpu, __ATOMIC_ACQUIRE))
+        return last;
+    if ((thread->affinity & cpu_bit(here->arch.index)) && is_idle(here))
+        return here;
+    if (last_allowed && is_idle(last))
         return last;
     struct cpu *allowed = last_allowed ? last : NULL;
     for (uint32_t i = 0; i < cpu_count; i++) {
@@ -241,6 +263,7 @@ void sched_switched(struct arch_thread *prev_arch, struct arch_thread *next_arch
     prev->cpu_ns += now - prev->started_ns;
     next->started_ns = now;
     next->switches++;
+    this_cpu()->xstack.elsewhere_left = 0;
     bool dead = prev->state == THREAD_DEAD, moving = prev->moving;
     stack_switched(prev, next);
     __atomic_store_n(&prev->on_cpu, false, __ATOMIC_RELEASE);
@@ -427,7 +450,7 @@ int thread_set_affinity(struct thread *thread, uint64_t cpus_mask)
     if (misplaced && thread->on_cpu) {
         cpu->need_resched = true;
         if (cpu != this_cpu())
-            arch_ipi_reschedule(cpu->arch.index);
+            tell_later(cpu);
     }
     spin_unlock(&cpu->run_lock, irq);
     if (misplaced && thread == thread_current())

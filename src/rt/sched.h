@@ -19,6 +19,7 @@ void thread_entry(struct arch_thread *thread);        /* arch_upcalls.thread_sta
 
 struct arch_thread *sched_preempt(void);              /* arch_upcalls.preempt */
 void sched_switched(struct arch_thread *prev, struct arch_thread *next);
+void sched_tell(void);                                /* those in to_tell; interrupts off, no spin lock held */
 uint64_t sched_slice_end(void);                       /* when this CPU wants its timer for the slice */
 
 void timer_interrupt(void);                           /* arch_upcalls.timer */

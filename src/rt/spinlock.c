@@ -4,6 +4,7 @@
 
 #include <rt/assert.h>
 #include <rt/cpu.h>
+#include <rt/sched.h>
 
 static inline __attribute__((always_inline)) bool lock_it(struct spinlock *lock, unsigned nest, const void *where)
 {
@@ -44,6 +45,8 @@ void spin_unlock(struct spinlock *lock, bool irq)
     ASSERT(cpu->spin_depth > 0, "unlock of a spin lock that is not held");
     cpu->spin_depth--;
     __atomic_store_n(&lock->serving, lock->serving + 1, __ATOMIC_RELEASE);
+    if (cpu->to_tell && !cpu->spin_depth)
+        sched_tell();
     arch_irq_restore(irq);
 }
 

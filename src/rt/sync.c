@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* Sleeping locks on wait queues. A mutex is handed to its first waiter directly, so nobody overtakes. */
+/* Sleeping locks on wait queues. */
 #include <rt/sync.h>
 
 #include <rt/assert.h>
+#include <rt/cpu.h>
+
+#define MUTEX_SPINS 100u
 
 /* ---- wait queue ---- */
 
@@ -98,11 +101,76 @@ void (mutex_init)(struct mutex *m)
     waitq_init(&m->queue);
 }
 
+static bool take_if_free(struct mutex *m)
+{
+    bool irq = spin_lock(&m->queue.lock);
+    bool got = !m->owner;
+    if (got)
+        m->owner = thread_current();
+    spin_unlock(&m->queue.lock, irq);
+    return got;
+}
+
+struct mutex_waiter {
+    struct waiter waiter;             /* stays in the queue until it has the mutex; woken: and has not looked yet */
+    uint64_t since_ns;
+};
+
+/* m->queue.lock held, as in what spin_lock() returned @irq for; the mutex is another's. */
+static noinline void mutex_wait(struct mutex *m, struct thread *self, bool irq)
+{
+    struct mutex_waiter w = {.waiter = {.thread = self}, .since_ns = arch_now_ns()};
+    list_push_back(&m->queue.waiters, &w.waiter.link);
+    while (m->owner) {
+        w.waiter.woken = false;
+        thread_prepare_block();
+        spin_unlock(&m->queue.lock, irq);
+        thread_block(WAIT_FOREVER);
+        irq = spin_lock(&m->queue.lock);
+        if (m->owner == self)
+            break;                    /* handed over */
+    }
+    if (!m->owner) {
+        m->owner = self;
+        list_remove(&w.waiter.link);
+    }
+    spin_unlock(&m->queue.lock, irq);
+}
+
+/* The CPU where @thread runs now, only compared, for it may end meanwhile; NULL: nowhere but here. */
+static const struct cpu *runs_on(const struct thread *thread)
+{
+    for (uint32_t i = 0; i < cpu_count; i++)
+        if (__atomic_load_n(&cpus[i]->arch.current, __ATOMIC_RELAXED) == &thread->arch)
+            return cpus[i];
+    return NULL;
+}
+
+/* A mutex whose owner runs on another CPU may soon be free: sleeping and waking would take longer. Whether it is ours. */
+static noinline bool mutex_spin(struct mutex *m)
+{
+    const struct thread *owner = __atomic_load_n(&m->owner, __ATOMIC_RELAXED), *now = owner;
+    const struct cpu *cpu = owner ? runs_on(owner) : NULL;
+    for (unsigned i = 0; cpu && i < MUTEX_SPINS; i++) {
+        now = __atomic_load_n(&m->owner, __ATOMIC_RELAXED);
+        if (!now)
+            return take_if_free(m);
+        if (now != owner || __atomic_load_n(&cpu->arch.current, __ATOMIC_RELAXED) != &owner->arch)
+            return false;
+        arch_spin_wait();
+    }
+    return false;
+}
+
 static inline __attribute__((always_inline)) void lock_it(struct mutex *m, unsigned nest, const void *where)
 {
     assert_may_sleep("mutex_lock");
     lock_order_take(&m->dep, m, 0, nest, where);
     struct thread *self = thread_current();
+    if (cpu_count > 1 && __atomic_load_n(&m->owner, __ATOMIC_RELAXED) && mutex_spin(m)) {
+        lock_order_got(&m->dep, m, 0, nest, where);
+        return;
+    }
     bool irq = spin_lock(&m->queue.lock);
     if (!m->owner) {
         m->owner = self;
@@ -111,8 +179,7 @@ static inline __attribute__((always_inline)) void lock_it(struct mutex *m, unsig
         return;
     }
     ASSERT(m->owner != self, "a mutex is not recursive");
-    sleep_locked(&m->queue, WAIT_FOREVER, irq);
-    ASSERT(m->owner == self, "a mutex is handed over");
+    mutex_wait(m, self, irq);
     lock_order_got(&m->dep, m, 0, nest, where);
 }
 
@@ -124,11 +191,7 @@ void mutex_lock_nested(struct mutex *m, unsigned nest) { lock_it(m, nest, LOCK_W
 
 bool mutex_trylock(struct mutex *m)
 {
-    bool irq = spin_lock(&m->queue.lock);
-    bool got = !m->owner;
-    if (got)
-        m->owner = thread_current();
-    spin_unlock(&m->queue.lock, irq);
+    bool got = take_if_free(m);
     if (got)
         lock_order_got(&m->dep, m, LOCK_TRY, 0, LOCK_WHERE);
     return got;
@@ -139,10 +202,19 @@ void mutex_unlock(struct mutex *m)
     lock_order_drop(&m->dep, m, 0, LOCK_WHERE);
     bool irq = spin_lock(&m->queue.lock);
     ASSERT(m->owner == thread_current(), "a mutex is unlocked by its owner");
-    m->owner = list_empty(&m->queue.waiters)
-                   ? NULL
-                   : list_first(&m->queue.waiters, struct waiter, link)->thread;
-    wake_first(&m->queue);
+    m->owner = NULL;
+    if (!list_empty(&m->queue.waiters)) {
+        struct mutex_waiter *first = list_first(&m->queue.waiters, struct mutex_waiter, waiter.link);
+        struct thread *thread = first->waiter.thread;
+        bool wake = !first->waiter.woken;
+        if (arch_now_ns() - first->since_ns >= MUTEX_PATIENCE_NS) {
+            m->owner = thread;
+            list_remove(&first->waiter.link);
+        }
+        first->waiter.woken = true;
+        if (wake)
+            thread_wake(thread);
+    }
     spin_unlock(&m->queue.lock, irq);
 }
 

@@ -36,10 +36,16 @@ void waitq_leave(struct waitq *q, struct waiter *w);
 unsigned waitq_wake(struct waitq *q, unsigned count);                      /* any context; how many woke */
 #define WAITQ_ALL (~0u)
 
-/* ---- mutex: owned, not recursive ---- */
+/*
+ * ---- mutex: owned, not recursive ----
+ * One that is free is taken by who comes first, also before waiters that were woken for it: handing it to a thread that
+ * has yet to start running would keep it from everybody. But nobody is passed over for long: a first waiter who has
+ * waited for MUTEX_PATIENCE_NS gets it from the next unlock directly. Waiters are served in their order.
+ */
+#define MUTEX_PATIENCE_NS (2 * NS_PER_MS)
 struct mutex {
     struct thread *owner;
-    struct waitq queue;
+    struct waitq queue;               /* of struct mutex_waiter */
     struct lock_dep dep;
 };
 #define MUTEX_INIT(name) {.queue = WAITQ_INIT((name).queue), .dep = LOCK_DEP_NAMED(#name)}

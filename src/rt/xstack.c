@@ -23,6 +23,7 @@
 #include <rt/stack.h>
 #include <rt/sync.h>
 #include <rt/thread.h>
+#include <rt/xstack_counts.h>
 #include <rt/xstack_pool.h>
 
 #include <lib/bits.h>
@@ -38,7 +39,7 @@ struct xstack_pool xstack_pool;
 
 #define add_relaxed(counter, n) __atomic_fetch_add(&(counter), n, __ATOMIC_RELAXED)
 
-static void raise_to(uint64_t *maximum, uint64_t value)
+static noinline void raise_to(uint64_t *maximum, uint64_t value)
 {
     uint64_t seen = __atomic_load_n(maximum, __ATOMIC_RELAXED);
     while (value > seen &&
@@ -99,6 +100,36 @@ void xstack_pool_give(struct stack *stack)
     ASSERT(!(before & bit), "an extra stack is given back once");
 }
 
+/* One look at every word: how many stacks are free, and the sum of all counts of give-backs. */
+static uint64_t count_free(uint64_t *gives)
+{
+    uint64_t free = 0;
+    *gives = 0;
+    for (uint32_t w = 0; w < xstack_pool.words_used; w++) {
+        uint64_t value = __atomic_load_n(&xstack_pool.words[w].value, __ATOMIC_ACQUIRE);
+        *gives += value >> XSTACK_WORD_BITS;
+        for (uint64_t left = value & XSTACK_WORD_MASK; left; left &= left - 1)
+            free++;
+    }
+    return free;
+}
+
+/* Equal counts of give-backs: nothing was given between the two looks at a word. Then equal counts of free stacks:
+   nothing was taken either. */
+bool xstack_pool_free(uint64_t *free)
+{
+    uint64_t gives, gives_before;
+    uint64_t before = count_free(&gives_before);
+    for (unsigned i = 0; i < 4; i++) {
+        *free = count_free(&gives);
+        if (*free == before && gives == gives_before)
+            return true;
+        before = *free;
+        gives_before = gives;
+    }
+    return false;
+}
+
 uint64_t xstack_probe_base(const struct stack *stack)
 {
     if (params.stack_need == PARAM_NEED_FORCE)
@@ -108,41 +139,86 @@ uint64_t xstack_probe_base(const struct stack *stack)
     return stack->base + params.stack_need;
 }
 
+/* It seems that more are in use than ever. That may be too much, by what others do meanwhile, so what is kept is what
+   the words say. While the pool is resized they do not tell, and nothing is kept. */
+static noinline void note_most_in_use(void)
+{
+    uint64_t resizes = __atomic_load_n(&xstack_pool.resizes, __ATOMIC_ACQUIRE);
+    uint64_t total = __atomic_load_n(&xstack_pool.total, __ATOMIC_RELAXED), free;
+    if (!(resizes & 1) && xstack_pool_free(&free) && free < total &&
+        __atomic_load_n(&xstack_pool.resizes, __ATOMIC_ACQUIRE) == resizes)
+        raise_to(&xstack_pool.most_in_use, total - free);
+}
+
+static noinline void count_many_in_use(uint64_t in_use)
+{
+    if (in_use < XSTACK_SEEN_MAX)
+        xstack_count_at(in_use_seen, in_use, 1);
+    else
+        add_relaxed(xstack_pool.in_use_seen[MIN(in_use, (uint64_t)xstack_pool.capacity)], 1);
+}
+
+/* To look at every CPU's count at every request would cost more than all the rest once several CPUs are at it. Who is
+   moved to another CPU here stores what is not quite true there, but a switch has made that look again soon. */
+static noinline void look_elsewhere(void)
+{
+    const struct cpu *self = this_cpu();
+    arch_cpu_store(offsetof(struct cpu, xstack.elsewhere_left), XSTACK_LOOK_EVERY);
+    arch_cpu_store(offsetof(struct cpu, xstack.in_use_elsewhere), xstack_sum(in_use) - self->xstack.in_use);
+}
+
+/* What a request finds in use, itself included. */
+static void count_in_use(void)
+{
+    if (cpu_count > 1) {
+        if ((int64_t)arch_cpu_load(offsetof(struct cpu, xstack.elsewhere_left)) <= 0)
+            look_elsewhere();
+        xstack_count(elsewhere_left, -UINT64_C(1));
+    }
+    uint64_t in_use = arch_cpu_load(offsetof(struct cpu, xstack.in_use)) +
+                      arch_cpu_load(offsetof(struct cpu, xstack.in_use_elsewhere));
+    if (in_use < XSTACK_SEEN_MAX)
+        xstack_count_at(in_use_seen, in_use, 1);
+    else
+        count_many_in_use(xstack_gauge(in_use));
+    if ((int64_t)in_use > (int64_t)__atomic_load_n(&xstack_pool.most_in_use, __ATOMIC_RELAXED))
+        note_most_in_use();
+}
+
 /* A stack of the thread's own, else one of the pool; counts what the pool's numbers show. */
 static struct stack *take_any(struct thread *thread)
 {
     struct list *own = list_pop_front(&thread->parked);
     if (own)
         return list_entry(own, struct stack, link);
-    struct stack *stack = fail_now(FAIL_TAKE) ? NULL : xstack_pool_take();
-    uint64_t in_use = __atomic_load_n(&xstack_pool.in_use, __ATOMIC_RELAXED);
+    bool fails = fail_now(FAIL_TAKE);
+    struct stack *stack = fails ? NULL : xstack_pool_take();
     if (stack)
-        in_use = add_relaxed(xstack_pool.in_use, 1) + 1;
-    raise_to(&xstack_pool.most_in_use, in_use);
-    add_relaxed(xstack_pool.in_use_seen[MIN(in_use, (uint64_t)xstack_pool.capacity)], 1);
+        xstack_count(in_use, 1);
+    else if (!fails && __atomic_load_n(&xstack_pool.most_in_use, __ATOMIC_RELAXED) <
+                           __atomic_load_n(&xstack_pool.total, __ATOMIC_RELAXED))
+        note_most_in_use();
+    count_in_use();
     return stack;
 }
 
 static void count_holder(uint32_t from, uint32_t to)
 {
-    if (from)
-        __atomic_fetch_sub(&xstack_pool.holders[MIN(from, XSTACK_HOLDERS_MAX - 1u)], 1, __ATOMIC_RELAXED);
-    if (to)
-        add_relaxed(xstack_pool.holders[MIN(to, XSTACK_HOLDERS_MAX - 1u)], 1);
+    xstack_count_at(holders, MIN(from, XSTACK_HOLDERS_MAX - 1u), -UINT64_C(1));
+    xstack_count_at(holders, MIN(to, XSTACK_HOLDERS_MAX - 1u), 1);
 }
 
 uintptr_t xstack_take(uint64_t probe)
 {
     struct thread *thread = thread_current();
-    struct xstack_probe_stats *stats = &xstack_pool.probes[probe];
     ASSERT(arch_irq_enabled(), "no probe with interrupts off or a spin lock held");
-    add_relaxed(stats->requests, 1);
     struct stack *stack = take_any(thread);
     if (!stack) {
-        add_relaxed(stats->refusals, 1);
+        xstack_count_at(refusals, probe, 1);
         thread->refusals++;
         return 0;
     }
+    xstack_count_at(switches, probe, 1);
     ASSERT(!stack->owner || stack->owner == thread, "a free extra stack has no owner");
     stack->owner = thread;
     stack->probe = (uint16_t)probe;
@@ -167,7 +243,7 @@ __attribute__((no_sanitize("address"))) static void measure_use(struct stack *st
         word++;
     uint64_t used = (uint64_t)((char *)top - (char *)word);
     stack->deepest = MAX(stack->deepest, (uint32_t)used);
-    raise_to(&xstack_pool.probes[stack->probe].deepest, used);
+    raise_to(&xstack_pool.deepest[stack->probe], used);
     while (word < top)
         *word++ = 0;
 }
@@ -182,7 +258,7 @@ static void put_back(struct thread *thread, struct stack *stack)
         return;
     }
     stack->owner = NULL;
-    __atomic_fetch_sub(&xstack_pool.in_use, 1, __ATOMIC_RELAXED);
+    xstack_count(in_use, -UINT64_C(1));
     xstack_pool_give(stack);
 }
 
@@ -245,6 +321,6 @@ uint64_t xstack_refusals(void)
 {
     uint64_t sum = 0;
     for (unsigned i = 0; i < PROBE_COUNT; i++)
-        sum += xstack_pool.probes[i].refusals;
+        sum += xstack_sum_of(refusals, i);
     return sum;
 }

@@ -31,6 +31,21 @@ struct probe_info {
 };
 extern const struct probe_info probe_infos[PROBE_COUNT];
 
+#define XSTACK_HOLDERS_MAX 128u       /* threads that hold this many or more share the last count */
+#define XSTACK_SEEN_MAX 128u          /* so many stacks in use are counted per CPU; more in xstack_pool.in_use_seen */
+
+#define XSTACK_LOOK_EVERY 16u         /* requests for which a CPU believes what it saw of the others' in_use */
+
+/* What a CPU counts for itself (xstack_counts.h); a request is a switch or a refusal. */
+struct xstack_counts {
+    uint64_t in_use;                              /* stacks of the pool */
+    uint64_t in_use_elsewhere;                    /* what the other CPUs' in_use were, */
+    uint64_t elsewhere_left;                      /* for so many requests more; 0 after a switch of threads */
+    uint64_t switches[PROBE_COUNT], refusals[PROBE_COUNT];
+    uint64_t holders[XSTACK_HOLDERS_MAX];         /* threads that hold this many now; [0] means nothing */
+    uint64_t in_use_seen[XSTACK_SEEN_MAX];        /* requests that saw this many in use */
+} __attribute__((aligned(64)));
+
 /* Set up from stack.extra, stack.extra_size, stack.extra_max, stack.need. -ENOMEM. */
 int xstack_init(void);
 

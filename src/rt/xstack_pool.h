@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The pool's own structures, shared by xstack.c (the probe's path) and xstack_sys.c (making, resizing,
- * /sys/stack). Counters are atomics without order; `resize_lock` guards total and the table of stacks. */
+ * /sys/stack). What every probe counts is per CPU (xstack_counts.h); the counters here change rarely, as atomics
+ * without order. `resize_lock` guards total and the table of stacks. */
 #pragma once
 
 #include <rt/cpu.h>
@@ -10,14 +11,9 @@
 #define XSTACK_WORD_BITS 48u
 #define XSTACK_WORD_MASK ((UINT64_C(1) << XSTACK_WORD_BITS) - 1)
 #define XSTACK_WORD_GIVE (UINT64_C(1) << XSTACK_WORD_BITS)
-#define XSTACK_HOLDERS_MAX 128u       /* threads that hold this many or more share the last count */
 
 struct xstack_word {
     uint64_t value;
-} __attribute__((aligned(64)));
-
-struct xstack_probe_stats {
-    uint64_t requests, refusals, deepest;   /* the others switched */
 } __attribute__((aligned(64)));
 
 struct xstack_pool {
@@ -29,13 +25,13 @@ struct xstack_pool {
     bool measure;                     /* measure and clean a stack at every give: debug builds, force */
     uint64_t total;                   /* resize_lock */
     uint32_t made[CPUS_MAX];          /* resize_lock; stacks in the words of each CPU */
-    uint64_t in_use, most_in_use, most_held, reserved;
-    uint64_t *in_use_seen;            /* [capacity + 1]: requests that saw this many stacks in use */
-    uint64_t holders[XSTACK_HOLDERS_MAX];      /* threads that hold this many now; [0] is not kept */
+    uint64_t resizes;                 /* odd: one is under way, and total is not what it was or will be */
+    uint64_t most_in_use, most_held, reserved;
+    uint64_t *in_use_seen;            /* [capacity + 1]: XSTACK_SEEN_MAX and more; below: struct xstack_counts */
     uint64_t holders_ns[XSTACK_HOLDERS_MAX];   /* time integral, by the timer */
     uint64_t holders_sampled_ns;
     uint64_t refusals_reported, report_ns;
-    struct xstack_probe_stats probes[PROBE_COUNT];
+    uint64_t deepest[PROBE_COUNT];    /* where it is measured */
     struct mutex resize_lock;
 };
 extern struct xstack_pool xstack_pool;
@@ -44,3 +40,6 @@ struct stack *xstack_pool_take(void);
 /* Only from the words of @cpu: for a shrink that keeps the numbers of the CPUs even. */
 struct stack *xstack_pool_take_of(uint32_t cpu);
 void xstack_pool_give(struct stack *stack);
+/* How many stacks are free, if that can be told: all words were seen twice with the same value, so there was a moment
+ * when all had it. False: others took and gave in every one of a few tries. */
+bool xstack_pool_free(uint64_t *free);

@@ -10,6 +10,7 @@
 #include <rt/param.h>
 #include <rt/stack.h>
 #include <rt/thread.h>
+#include <rt/xstack_counts.h>
 #include <rt/xstack_pool.h>
 
 /* Whose words a place in the table belongs to. */
@@ -116,11 +117,12 @@ static int drop_stacks(uint64_t count)
 static int resize_locked(uint32_t total)
 {
     uint64_t before = xstack_pool.total;
+    uint64_t free;
     int err = 0;
     if (total > params.stack_extra_max)
         return -ENOMEM;
-    if (total < __atomic_load_n(&xstack_pool.in_use, __ATOMIC_RELAXED))
-        return -EBUSY;
+    if (total < before && xstack_pool_free(&free) && free < before - total)
+        return -EBUSY;                /* seen before any is taken out: nobody is refused for its sake */
     while (!err && xstack_pool.total < total)
         err = add_stack(poorest_cpu());
     while (err == -ENOMEM && xstack_pool.total > before && drop_stacks(1) == 0)
@@ -133,7 +135,9 @@ static int resize_locked(uint32_t total)
 int xstack_resize(uint32_t total)
 {
     mutex_lock(&xstack_pool.resize_lock);
+    __atomic_fetch_add(&xstack_pool.resizes, 1, __ATOMIC_ACQ_REL);
     int err = resize_locked(total);
+    __atomic_fetch_add(&xstack_pool.resizes, 1, __ATOMIC_ACQ_REL);
     mutex_unlock(&xstack_pool.resize_lock);
     return err;
 }
@@ -166,7 +170,7 @@ void xstack_timer(uint64_t now_ns)
     uint64_t elapsed = pool->holders_sampled_ns ? now_ns - pool->holders_sampled_ns : 0;
     pool->holders_sampled_ns = now_ns;
     for (unsigned j = 1; j < XSTACK_HOLDERS_MAX && j <= pool->most_held; j++)
-        pool->holders_ns[j] += pool->holders[j] * elapsed;
+        pool->holders_ns[j] += xstack_gauge(xstack_sum_of(holders, j)) * elapsed;
     uint64_t refusals = xstack_refusals();
     if (refusals != pool->refusals_reported && now_ns >= pool->report_ns) {
         log_warn("stack: %lu operations refused (-EIO): all %lu extra stacks were in use",
@@ -176,35 +180,29 @@ void xstack_timer(uint64_t now_ns)
     }
 }
 
-static uint64_t probe_switches(unsigned probe)
-{
-    uint64_t refusals = __atomic_load_n(&xstack_pool.probes[probe].refusals, __ATOMIC_RELAXED);
-    return __atomic_load_n(&xstack_pool.probes[probe].requests, __ATOMIC_RELAXED) - refusals;
-}
-
 void xstack_probe_totals(unsigned probe, struct xstack_probe_totals *out)
 {
-    out->requests = __atomic_load_n(&xstack_pool.probes[probe].requests, __ATOMIC_RELAXED);
-    out->refusals = __atomic_load_n(&xstack_pool.probes[probe].refusals, __ATOMIC_RELAXED);
-    out->switches = out->requests - out->refusals;
+    out->switches = xstack_sum_of(switches, probe);
+    out->refusals = xstack_sum_of(refusals, probe);
+    out->requests = out->switches + out->refusals;
 }
 
 void xstack_totals(struct xstack_totals *out)
 {
     const struct xstack_pool *pool = &xstack_pool;
+    uint64_t in_use = MIN(xstack_gauge(xstack_sum(in_use)), pool->total);
     *out = (struct xstack_totals){
         .total = pool->total,
-        .in_use = pool->in_use,
-        .free = pool->total - pool->in_use,
+        .in_use = in_use,
+        .free = pool->total - in_use,
         .reserved = pool->reserved,
         .low_water = pool->total - MIN(pool->most_in_use, pool->total),
         .refusals = xstack_refusals(),
         .most_held = pool->most_held,
     };
-    for (unsigned i = 0; i < PROBE_COUNT; i++) {
-        out->requests += pool->probes[i].requests;
-        out->switches += probe_switches(i);
-    }
+    for (unsigned i = 0; i < PROBE_COUNT; i++)
+        out->switches += xstack_sum_of(switches, i);
+    out->requests = out->switches + out->refusals;
 }
 
 /* ---- /sys/stack ---- */
@@ -256,12 +254,11 @@ static void show_probes(const struct attr *attr, struct strbuf *out)
     (void)attr;
     strbuf_puts(out, "probe need requests switches refusals deepest bound\n");
     for (unsigned i = 0; i < PROBE_COUNT; i++) {
-        const struct xstack_probe_stats *p = &xstack_pool.probes[i];
+        unsigned long switches = xstack_sum_of(switches, i), refusals = xstack_sum_of(refusals, i);
         strbuf_printf(out, "%s %u %lu %lu %lu ", probe_infos[i].name, probe_infos[i].need_bytes,
-                      (unsigned long)p->requests, (unsigned long)probe_switches(i),
-                      (unsigned long)p->refusals);
+                      switches + refusals, switches, refusals);
         if (xstack_pool.measure)
-            strbuf_printf(out, "%lu", (unsigned long)p->deepest);
+            strbuf_printf(out, "%lu", (unsigned long)xstack_pool.deepest[i]);
         else
             strbuf_puts(out, "-");
         strbuf_puts(out, " -\n");
@@ -274,17 +271,19 @@ void xstack_print_depths(void)
         return;
     for (unsigned i = 0; i < PROBE_COUNT; i++)
         console_printf("probe %s: need %u, deepest %lu, switches %lu\n", probe_infos[i].name,
-                       probe_infos[i].need_bytes, (unsigned long)xstack_pool.probes[i].deepest,
-                       (unsigned long)probe_switches(i));
+                       probe_infos[i].need_bytes, (unsigned long)xstack_pool.deepest[i],
+                       (unsigned long)xstack_sum_of(switches, i));
 }
 
 static void show_in_use_seen(const struct attr *attr, struct strbuf *out)
 {
     (void)attr;
     strbuf_puts(out, "in_use requests\n");
-    for (uint32_t i = 0; i <= xstack_pool.capacity; i++)
-        if (xstack_pool.in_use_seen[i])
-            strbuf_printf(out, "%u %lu\n", i, (unsigned long)xstack_pool.in_use_seen[i]);
+    for (uint32_t i = 0; i <= xstack_pool.capacity; i++) {
+        unsigned long seen = i < XSTACK_SEEN_MAX ? xstack_sum_of(in_use_seen, i) : xstack_pool.in_use_seen[i];
+        if (seen)
+            strbuf_printf(out, "%u %lu\n", i, seen);
+    }
 }
 
 static void show_holders(const struct attr *attr, struct strbuf *out)

@@ -145,6 +145,7 @@ static void enter_cpu(uint32_t index)
     memset(&second_cpu, 0, sizeof(second_cpu));
     arch_cpu_init(&second_cpu.arch, index);
     second_cpu.arch.current = &second_thread->arch;
+    cpus[1] = &second_cpu;
 }
 static void enter_same(void) { enter_cpu(0); }
 static void enter_other(void) { enter_cpu(1); }

@@ -163,6 +163,7 @@ static void mapped_pages(void)
 {
     const uintptr_t va = 0x10000000;
     char *page = page_alloc_zeroed(0);
+    arch_use_app_memory();
     CHECK(page && arch_map(va, arch_virt_to_phys(page), 1, ARCH_READ | ARCH_WRITE) == 0);
     *(volatile char *)va = 7;
     CHECK(page[0] == 7);

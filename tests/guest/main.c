@@ -28,6 +28,7 @@ uint64_t guest_number(uint64_t otherwise)
 static const struct guest_case *const check_tables[] = {
     guest_checks, guest_smp_checks, guest_entry_checks, guest_iretq_checks, guest_stack_checks, guest_grow_checks,
     guest_stale_checks, guest_grow_costs, guest_numa_checks, guest_extra_checks, guest_every_stack_checks,
+    guest_counter_checks, guest_lazy_checks,
 };
 
 static const struct guest_case *const death_tables[] = {

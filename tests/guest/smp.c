@@ -92,10 +92,12 @@ static void check_look(uint64_t state, int read_err, uint64_t value, int write_e
     __atomic_fetch_add(ok ? &looks : &wrong_looks, 1, __ATOMIC_RELAXED);
 }
 
+/* On every other CPU the looker pauses now and then, so that its CPU is spared flushes and has to make up for them. */
 static void look(struct pinned *self)
 {
-    (void)self;
-    while (__atomic_load_n(&looking, __ATOMIC_ACQUIRE)) {
+    for (uint64_t turn = 1; __atomic_load_n(&looking, __ATOMIC_ACQUIRE); turn++) {
+        if (self->cpu % 2 == 0 && turn % 4 == 0)
+            thread_sleep_ns(turn / 4 % 8 * 10 * NS_PER_US);
         uint64_t value = 0, before = __atomic_load_n(&generation, __ATOMIC_SEQ_CST);
         int read_err = arch_copy(&value, (void *)TEST_VA, sizeof(value));
         int write_err = arch_zero((void *)(TEST_VA + 64), 8);
@@ -177,6 +179,7 @@ static void flush_much(struct pinned *self)
 {
     void *page = page_alloc_zeroed(0);
     CHECK(page);
+    arch_use_app_memory();            /* change_own_range() writes there without arch_copy() */
     for (uint64_t i = 0; i < guest_number(20); i++)
         change_own_range(TEST_VA + self->cpu * TEST_VA_STEP + i % 7 * MIB(2), page);
     page_free(page, 0);

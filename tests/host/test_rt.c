@@ -51,6 +51,82 @@ static void mutex_body(void *argument)
     assert_int_equal(shared, THREADS * ROUNDS);
 }
 
+/* ---- one that always wants the mutex again does not keep others from it ---- */
+
+static int hog_turns;
+static bool hog_stops;
+
+static void hog(void *argument)
+{
+    while (!hog_stops) {
+        mutex_lock(&lock);
+        hog_turns++;
+        thread_sleep_ns(NS_PER_MS);
+        mutex_unlock(&lock);
+    }
+    semaphore_up(argument);
+}
+
+static void want_once(void *argument)
+{
+    mutex_lock(&lock);
+    order[order_count++] = (int)(intptr_t)argument;
+    mutex_unlock(&lock);
+}
+
+static void starving_body(void *argument)
+{
+    static const struct thread_def hog_def = {.name = "hog", .run = hog};
+    static const struct thread_def def = {.name = "waiter", .run = want_once};
+    struct semaphore done;
+    (void)argument;
+    mutex_init(&lock);
+    semaphore_init(&done, 0);
+    hog_turns = order_count = 0;
+    hog_stops = false;
+    assert_int_equal(thread_create(&hog_def, &done, NULL), 0);
+    thread_sleep_ns(NS_PER_MS / 2);
+    for (int round = 0; round < 5; round++) {
+        int before = hog_turns;
+        mutex_lock(&lock);
+        /* Each turn lasts a millisecond at least: after so many the patience was over. */
+        assert_in_range(hog_turns - before, 0, MUTEX_PATIENCE_NS / NS_PER_MS + 1);
+        mutex_unlock(&lock);
+    }
+    for (intptr_t i = 0; i < THREADS; i++) {
+        assert_int_equal(thread_create(&def, (void *)i, NULL), 0);
+        thread_yield();
+    }
+    hog_stops = true;
+    assert_true(semaphore_down(&done, WAIT_FOREVER));
+    thread_sleep_ns(NS_PER_MS);
+    assert_int_equal(order_count, THREADS);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(order[i], i);
+}
+
+/* A mutex that is free goes to who is there, although a waiter was woken for it. */
+static void free_mutex_body(void *argument)
+{
+    static const struct thread_def def = {.name = "waiter", .run = want_once};
+    unsigned taken = 0;
+    (void)argument;
+    mutex_init(&lock);
+    for (unsigned i = 0; i < 50; i++) {
+        order_count = 0;
+        mutex_lock(&lock);
+        assert_int_equal(thread_create(&def, NULL, NULL), 0);
+        thread_yield();
+        mutex_unlock(&lock);
+        taken += mutex_trylock(&lock);    /* not if the test itself was kept waiting for longer than the patience */
+        if (mutex_is_mine(&lock))
+            mutex_unlock(&lock);
+        while (!order_count)
+            thread_yield();
+    }
+    assert_true(taken > 0);
+}
+
 static void wait_turn(void *argument)
 {
     mutex_lock(&lock);
@@ -215,6 +291,8 @@ static void stacks_body(void *argument)
         rt_run(&def, NULL);                                                                         \
     }
 THREAD_TEST(mutex)
+THREAD_TEST(starving)
+THREAD_TEST(free_mutex)
 THREAD_TEST(cond)
 THREAD_TEST(timeout)
 THREAD_TEST(work)
@@ -226,7 +304,9 @@ int main(void)
 {
     rt_boot(MIB(64), "stack.extra=2");
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mutex_test), cmocka_unit_test(cond_test),   cmocka_unit_test(timeout_test),
+        cmocka_unit_test(mutex_test),
+        cmocka_unit_test(starving_test), cmocka_unit_test(free_mutex_test),
+        cmocka_unit_test(cond_test),   cmocka_unit_test(timeout_test),
         cmocka_unit_test(work_test),  cmocka_unit_test(memory_test), cmocka_unit_test(heap_test),
         cmocka_unit_test(stacks_test),
     };

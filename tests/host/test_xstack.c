@@ -19,6 +19,7 @@
 #include <rt/stack.h>
 #include <rt/sync.h>
 #include <rt/xstack.h>
+#include <rt/xstack_counts.h>
 #include <rt/xstack_pool.h>
 #include <support/rt.h>
 
@@ -112,7 +113,7 @@ static void refuse_body(void *argument)
     assert_int_equal(after.switches - before.switches, POOL);
     assert_int_equal(after.free, POOL);
     assert_int_equal(after.low_water, 0);
-    assert_int_equal(xstack_pool.probes[PROBE_vfs_read].refusals, 1);
+    assert_int_equal(xstack_sum_of(refusals, PROBE_vfs_read), 1);
     force(false);
 }
 
@@ -202,7 +203,7 @@ static void depth_body(void *argument)
     (void)argument;
     force(true);
     assert_int_equal(vfs_sync(9), 9);
-    uint64_t deepest = xstack_pool.probes[PROBE_vfs_sync].deepest;
+    uint64_t deepest = xstack_pool.deepest[PROBE_vfs_sync];
     assert_true(deepest >= 8 && deepest < 2048);
     force(false);
 }

@@ -108,6 +108,8 @@ void arch_stop_others(void) {}
 
 void arch_spin_wait(void) { arch_relax(); }
 
+void arch_use_app_memory(void) {}
+
 void arch_cpu_set_stacks(struct arch_cpu *cpu, const struct arch_cpu_stacks *stacks)
 {
     (void)cpu;

@@ -1,19 +1,19 @@
 ; SPDX-License-Identifier: MIT
 ;
-; Copies between kernel and app memory that may turn out to be unmapped. No stack is used between
+; Copies between kernel and app memory that may turn out to be unmapped (copy.c). No stack is used between
 ; the labels x86_copy_start and x86_copy_end; a page fault or a general protection fault there
 ; resumes at x86_copy_fault (traps.c), which returns -EFAULT.
 ;
-;   int arch_copy(void *dst, const void *src, size_t bytes)     rdi, rsi, rdx
-;   int arch_zero(void *dst, size_t bytes)                      rdi, rsi
+;   int x86_copy(void *dst, const void *src, size_t bytes)     rdi, rsi, rdx
+;   int x86_zero(void *dst, size_t bytes)                      rdi, rsi
 
 EFAULT_VALUE    equ 14
 
 section .text
 
-global arch_copy:function
+global x86_copy:function
 align 16
-arch_copy:
+x86_copy:
         mov     rcx, rdx
         shr     rcx, 3
         and     edx, 7
@@ -25,9 +25,9 @@ x86_copy_start:
         xor     eax, eax
         ret
 
-global arch_zero:function
+global x86_zero:function
 align 16
-arch_zero:
+x86_zero:
         mov     rcx, rsi
         mov     edx, esi
         xor     eax, eax

@@ -315,7 +315,7 @@ void arch_trim_tables(uintptr_t va, size_t count)
     do {
         more = trim_some(&trim, va, va + count * PAGE_BYTES);
         if (trim.count)
-            tlb_flush(0, SIZE_MAX);
+            tlb_flush_everywhere();
         for (uint32_t i = 0; i < trim.count; i++)
             arch_upcalls.table_page_free(trim.phys[i]);
     } while (more);

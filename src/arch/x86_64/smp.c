@@ -200,8 +200,10 @@ noreturn_fn void x86_ap_main(struct arch_cpu *cpu)
 
 void arch_ipi_reschedule(uint32_t cpu_index)
 {
-    if (is_online(cpu_index))
-        apic_send(x86_cpus[cpu_index]->apic_id, APIC_SEND_FIXED | VECTOR_RESCHEDULE);
+    if (!is_online(cpu_index))
+        return;
+    arch_cpu_add(offsetof(struct arch_cpu, counts.reschedules), 1);
+    apic_send(x86_cpus[cpu_index]->apic_id, APIC_SEND_FIXED | VECTOR_RESCHEDULE);
 }
 
 void smp_nmi(void)

@@ -10,7 +10,6 @@
 #include "paging.h"
 
 #define ENTRIES 512u
-#define FLUSH_EVERYTHING 512u         /* pages; more than is flushed one by one */
 
 _Static_assert(ARCH_ENTRY_PRESENT == ENTRY_PRESENT && ARCH_ENTRY_KEPT == ENTRY_KEPT &&
                    ARCH_ENTRY_FRAME == ENTRY_ADDRESS &&
@@ -52,6 +51,6 @@ void arch_unmap_start(uintptr_t va, size_t count)
     }
 }
 
-void arch_flush_all(void) { tlb_flush(arch_stack_window, FLUSH_EVERYTHING); }
+void arch_flush_all(void) { tlb_flush_everywhere(); }
 
 void arch_flush_page(uintptr_t va) { __asm__ volatile("invlpg (%0)" : : "r"(va) : "memory"); }

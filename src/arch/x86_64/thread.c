@@ -65,6 +65,7 @@ static void load_current(struct arch_cpu *cpu, struct arch_thread *thread)
     cpu->probe_base = thread->probe_base;
     cpu->home_top = thread->home_top;
     x86->tss.ist[IST_IRQ - 1] = (uintptr_t)thread + THREAD_FRAME_END;
+    tlb_follow(x86, thread);
 }
 
 void arch_adopt_thread(struct arch_thread *thread)

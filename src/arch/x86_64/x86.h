@@ -80,6 +80,7 @@ struct x86_cpu {
     uint64_t gdt[GDT_ENTRIES];
     uintptr_t report_top;
     uint32_t apic_id;
+    uint32_t app_tlb;  /* tlb.c; atomic */
     uint64_t timer_deadline_ns;
     uint32_t handling; /* the device vector whose handler runs here, or 0 */
     struct irq *irqs[VECTOR_DEVICE_LAST + 1 - VECTOR_DEVICE_FIRST];
@@ -238,9 +239,19 @@ void cpu_bring_up(struct arch_cpu *cpu);
 /* smp.c: does not return where this CPU has to stop. */
 void smp_nmi(void);
 
-/* tlb.c: on all CPUs, before it returns. */
+/* tlb.c: on all CPUs before it returns, or, where only app memory is concerned, before they use it. */
 void tlb_flush(uintptr_t va, size_t count);
-void tlb_serve(void); /* the interrupt */
+void tlb_flush_everywhere(void); /* on all CPUs, everything */
+void tlb_serve(void);            /* the interrupt */
+void tlb_follow(struct x86_cpu *x86, const struct arch_thread *thread); /* it runs from now on */
+static inline bool x86_uses_app_memory(const struct arch_thread *thread)
+{
+    return thread->fpu || thread->uses_app_memory;
+}
+
+/* copy.asm */
+int x86_copy(void *dst, const void *src, size_t bytes);
+int x86_zero(void *dst, size_t bytes);
 
 /* apic.c, clock.c */
 #define APIC_SEND_FIXED 0x4000u /* | vector */

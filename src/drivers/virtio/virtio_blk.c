@@ -61,8 +61,9 @@ static void start(struct vblk *vblk, struct bio *bio)
     list_push_back(&vblk->in_flight, &bio->link);
 }
 
-/* Lock held. Starts those that wait, as many as there is room for. */
-static void start_waiting(struct vblk *vblk)
+/* Lock held. Starts those that wait, as many as there is room for; whether the device is to be notified of it, without the
+   lock, since that may take long. */
+static bool start_waiting(struct vblk *vblk)
 {
     bool any = false;
 
@@ -74,8 +75,7 @@ static void start_waiting(struct vblk *vblk)
         start(vblk, bio);
         any = true;
     }
-    if (any)
-        virtqueue_notify(&vblk->queue);
+    return any;
 }
 
 static void vblk_submit(struct bdev *bdev, struct bio *bio)
@@ -87,12 +87,14 @@ static void vblk_submit(struct bdev *bdev, struct bio *bio)
         return;
     }
     bool irq = spin_lock(&vblk->lock);
-    bool dead = vblk->dead;
+    bool dead = vblk->dead, started = false;
     if (!dead) {
         list_push_back(&vblk->waiting, &bio->link);
-        start_waiting(vblk);
+        started = start_waiting(vblk);
     }
     spin_unlock(&vblk->lock, irq);
+    if (started)
+        virtqueue_notify(&vblk->queue);
     if (dead)
         bio_complete(bio, -EIO);
 }
@@ -140,13 +142,15 @@ static void vblk_interrupt(struct irq *irq)
 {
     struct vblk *vblk = container_of(irq, struct vblk, irq);
     struct list finished = LIST_INIT(finished);
-    bool on = spin_lock(&vblk->lock);
+    bool started = false, on = spin_lock(&vblk->lock);
 
     if (!vblk->dead) {
         harvest(vblk, &finished);
-        start_waiting(vblk);
+        started = start_waiting(vblk);
     }
     spin_unlock(&vblk->lock, on);
+    if (started)
+        virtqueue_notify(&vblk->queue);
     complete_all(&finished);
 }
 
@@ -179,11 +183,11 @@ static void vblk_watchdog(struct timer *timer)
 {
     struct vblk *vblk = container_of(timer, struct vblk, watchdog);
     struct list finished = LIST_INIT(finished), lost = LIST_INIT(lost);
-    bool irq = spin_lock(&vblk->lock);
+    bool started = false, irq = spin_lock(&vblk->lock);
 
     if (!vblk->dead) {
         harvest(vblk, &finished);     /* an interrupt that got lost */
-        start_waiting(vblk);
+        started = start_waiting(vblk);
     }
     if (!list_empty(&vblk->in_flight)) {
         struct bio *oldest = list_first(&vblk->in_flight, struct bio, link);
@@ -192,7 +196,10 @@ static void vblk_watchdog(struct timer *timer)
         else
             give_up(vblk, &lost);
     }
+    started &= !vblk->dead;
     spin_unlock(&vblk->lock, irq);
+    if (started)
+        virtqueue_notify(&vblk->queue);
     complete_all(&finished);
     complete_all(&lost);
 }

@@ -8,6 +8,7 @@
 #include <fs/sysfs/internal.h>
 #include <fs/sysfs/sysfs.h>
 #include <lib/string.h>
+#include <rt/cpu.h>
 #include <rt/heap.h>
 #include <rt/memory_sys.h>
 #include <rt/node.h>
@@ -228,6 +229,8 @@ static int mount(struct super *super, const char *options)
         err = sysfs_add_group("memory", memory_attrs);
     if (!err)
         err = sysfs_add_group("memory", page_cache_attrs);
+    if (!err)
+        err = sysfs_add_group("smp", smp_attrs);
     if (!err)
         err = sysfs_add_group("memory", node_attrs);
     if (err && err != -EEXIST)

@@ -4,8 +4,8 @@
  * `probes`. On a system that has no such folder (Linux) every number is "-" and nothing is ever
  * taken for a refusal.
  */
-#ifndef NESTIO_STACKINFO_H
-#define NESTIO_STACKINFO_H
+#ifndef COMMON_STACKINFO_H
+#define COMMON_STACKINFO_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,7 +37,7 @@ bool stackinfo_refused(uint64_t before, int error);
 
 /**
  * stackinfo_value() - one value as text.
- * @name:  the file's name in /sys/stack.
+ * @name:  the file's name in /sys/stack, or a path such as /sys/smp/flushes.
  * @text:  the value without its newline, or "-".
  * @bytes: room in @text, at least 2.
  */

@@ -82,7 +82,7 @@ void stackinfo_value(const char *name, char *text, size_t bytes)
     strcpy(text, "-");
     if (!present)
         return;
-    snprintf(path, sizeof(path), STACK_FOLDER "/%s", name);
+    snprintf(path, sizeof(path), "%s%s", name[0] == '/' ? "" : STACK_FOLDER "/", name);
     for (int attempt = 0; attempt < 3 && got < 0; attempt++) {
         int fd = open(path, O_RDONLY | O_CLOEXEC);
 

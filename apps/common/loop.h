@@ -3,8 +3,8 @@
  * Loop devices: a file made into a block device. The few constants of Linux's loop interface that
  * are needed stand in loop.c, so that a C library without kernel headers will do.
  */
-#ifndef NESTIO_LOOP_H
-#define NESTIO_LOOP_H
+#ifndef COMMON_LOOP_H
+#define COMMON_LOOP_H
 
 #include <stdbool.h>
 

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: MIT
-/*
- * Actors and the watchdog: see actor.h.
- */
+/* Actors and the watchdog: see actor.h. */
 #include "actor.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -20,46 +17,55 @@ struct sight {
     unsigned seconds; /* without a new step */
 };
 
+static const struct watchdog *dog;
 static struct actor *actors;
-static unsigned actor_count;
-static unsigned patience_seconds;
+static unsigned actor_count, patience_seconds;
 static struct sight *sights; /* watchdog thread */
 
 struct actor *actor(unsigned index) { return &actors[index]; }
 
-void actor_step(struct actor *a, const char *step, int level, int64_t block)
+void actor_step(struct actor *a, const char *step, int level, int64_t detail)
 {
     atomic_store_explicit(&a->level, level, memory_order_relaxed);
-    atomic_store_explicit(&a->block, block, memory_order_relaxed);
+    atomic_store_explicit(&a->detail, detail, memory_order_relaxed);
     atomic_store_explicit(&a->step, step, memory_order_relaxed);
     atomic_fetch_add_explicit(&a->steps, 1, memory_order_release);
 }
 
 void main_step(const char *step, int level) { actor_step(&actors[0], step, level, -1); }
 
+static void print_actor(unsigned index)
+{
+    struct actor *a = &actors[index];
+    const char *operation = atomic_load(&a->operation), *step = atomic_load(&a->step);
+    int level = atomic_load(&a->level);
+    long long detail = atomic_load(&a->detail);
+
+    if (index < dog->name_count)
+        dprintf(1, "%s:   %s: ", dog->program, dog->names[index]);
+    else
+        dprintf(1, "%s:   worker %u: ", dog->program, index - dog->name_count);
+    if (operation && step)
+        dprintf(1, "%s: ", operation);
+    dprintf(1, "%s", step ? step : "idle");
+    if (step && level >= 0)
+        dprintf(1, ", level %d", level);
+    if (step && detail >= 0)
+        dprintf(1, ", %s%lld", dog->detail, detail);
+    if (step)
+        dprintf(1, ", for %u s", sights[index].seconds);
+    dprintf(1, "\n");
+}
+
 static _Noreturn void give_up(void)
 {
-    dprintf(1, "nestio: error: no progress for %u seconds; what every thread was doing:\n",
-            patience_seconds);
-    for (unsigned i = 0; i < actor_count; i++) {
-        const char *step = atomic_load(&actors[i].step);
-        int level = atomic_load(&actors[i].level);
-        long long block = atomic_load(&actors[i].block);
-
-        if (i == 0)
-            dprintf(1, "nestio:   main: ");
-        else
-            dprintf(1, "nestio:   worker %u: ", i - 1);
-        dprintf(1, "%s", step ? step : "idle");
-        if (step && level >= 0)
-            dprintf(1, ", level %d", level);
-        if (step && block >= 0)
-            dprintf(1, ", block %lld", block);
-        if (step)
-            dprintf(1, ", for %u s", sights[i].seconds);
-        dprintf(1, "\n");
-    }
-    dprintf(1, "nestio: verdict=hung\n");
+    dprintf(1, "%s: error: no progress for %u seconds; what every thread was doing:\n",
+            dog->program, patience_seconds);
+    for (unsigned i = 0; i < actor_count; i++)
+        print_actor(i);
+    if (dog->say_more)
+        dog->say_more();
+    dprintf(1, "%s: verdict=hung\n", dog->program);
     _exit(1);
 }
 
@@ -81,12 +87,13 @@ static void *watch(void *unused)
     return unused;
 }
 
-int actors_start(unsigned count, unsigned seconds)
+int actors_start(const struct watchdog *watchdog, unsigned count, unsigned seconds)
 {
     pthread_attr_t attributes;
     pthread_t thread;
     int error;
 
+    dog = watchdog;
     actors = calloc(count, sizeof(*actors));
     sights = calloc(count, sizeof(*sights));
     if (!actors || !sights)
