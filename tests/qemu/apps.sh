@@ -160,6 +160,8 @@ breakpoint 5 SIGTRAP: breakpoint
 non-canonical 11 general protection fault
 kernel-call 11 tried to execute 0xffff800000000000
 stack-overflow 11 just below the main stack, which has overflowed
+thread-overflow 11 just below a stack, which has overflowed
+heap-twice 11 SIGSEGV: privileged instruction (hlt)
 lost-stack 11 tried to write to 0xfff8
 bad-stack 11 SIGSEGV
 bad-return 11 tried to read 0x10000
@@ -170,6 +172,25 @@ ignored 12 crash: still here
 handled 10 its handler cannot run here
 blocked 1 crash: SIGHUP waits: 1
 out-of-memory 0 out of memory
+TABLE
+
+# ---- who was running, and who called: WAY FUNCTION CALLER... (in this order, with others between them) ----
+while read -r way names; do
+    run_guest --kernel --app "$TMP/crash" -- "$way"
+    assert_equal "crash $way: the backtrace names $names" "$(sed -nE 's/^    #[0-9]+ 0x[0-9a-f]+( \?)? ([a-z_0-9]+)\+0x[0-9a-f]+.*/\2/p' "$OUT" |
+        grep -xE "${names// /|}" | uniq | tr '\n' ' ')" "$names "
+done <<'TABLE'
+divide divide main
+null-call main
+write-text write_text main
+stack-overflow recurse stack_overflow main
+thread-overflow recurse thread_overflow start
+thread in_thread start
+lost-stack lost_stack
+out-of-memory out_of_memory main
+abort raise abort aborts main
+terminate kill main
+heap-twice __libc_free heap_twice main
 TABLE
 
 # ---- what cannot be run: FILE TEXT ----

@@ -66,6 +66,29 @@ static void thread(void)
     pthread_join(t, NULL);
 }
 
+static void *thread_overflow(void *unused)
+{
+    zero = recurse(0);
+    return unused;
+}
+
+static void overflowing_thread(void)
+{
+    pthread_t t;
+    pthread_create(&t, NULL, thread_overflow, NULL);
+    pthread_join(t, NULL);
+}
+
+/* The C library sees it, and crashes by an instruction that no program may execute. */
+#pragma GCC diagnostic ignored "-Wuse-after-free"
+static void heap_twice(void)
+{
+    char *volatile a = malloc(40), *volatile b = malloc(40);
+    free(a);
+    free(a);
+    free(b);
+}
+
 static void aborts(void) { abort(); }
 static void terminate(void) { kill(getpid(), SIGTERM); }
 
@@ -119,6 +142,7 @@ static const struct { const char *name; void (*run)(void); } ways[] = {
     {"divide", divide}, {"invalid", invalid}, {"breakpoint", breakpoint},
     {"non-canonical", non_canonical}, {"kernel-call", kernel_write}, {"stack-overflow", stack_overflow},
     {"lost-stack", lost_stack}, {"bad-stack", bad_stack}, {"bad-return", bad_return}, {"thread", thread},
+    {"thread-overflow", overflowing_thread}, {"heap-twice", heap_twice},
     {"abort", aborts}, {"terminate", terminate}, {"ignored", ignored}, {"handled", handled},
     {"blocked", blocked}, {"out-of-memory", out_of_memory},
 };
