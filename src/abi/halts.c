@@ -60,10 +60,12 @@ static const uint8_t *loaded_tail(const struct search *s, uint64_t address, uint
     for (uint32_t i = 0; i < s->image->segment_count; i++) {
         const struct elf_segment *segment = &s->image->segments[i];
         uint64_t offset = address - s->bias - segment->address;
+        if (offset >= segment->file_bytes)
+            continue;
         *bytes = segment->file_bytes - offset;
-        if (offset < segment->file_bytes)
-            return (const uint8_t *)address;
+        return (const uint8_t *)address;
     }
+    *bytes = 0;
     return NULL;
 }
 
@@ -161,6 +163,7 @@ static void take_symbols(struct search *s, struct symbol_reader *reader)
 
 enum { ENCODED_4_BYTES = 0x03, ENCODED_8_BYTES = 0x04, ENCODED_SIGNED = 0x08, ENCODED_RELATIVE = 0x10 };
 #define ENCODING_UNKNOWN 0xff
+#define EH_HEADER_BYTES 12
 
 /* Bytes of a pointer; 0: one that is not read here. */
 static unsigned pointer_bytes(uint8_t encoding)
@@ -227,26 +230,46 @@ static void take_range(struct search *s, const uint8_t *at, uint64_t bytes, uint
     take_function(s, read_pointer(at, encoding), length);
 }
 
-static void take_eh_frame(struct search *s)
+/* The records: by the table's section; if there are no sections, by its header. */
+static const uint8_t *find_eh_frame(const struct search *s, struct symbol_reader *reader, uint64_t *bytes)
 {
-    const uint8_t *common = NULL, *header = loaded(s, s->image->eh_frame_header + s->bias, 12);
-    uint8_t encoding = ENCODING_UNKNOWN;
-    uint64_t left;
+    uint64_t address, size;
 
+    if (symbols_find_section(reader, ".eh_frame", &address, &size) == 0) {
+        const uint8_t *at = loaded_tail(s, address, bytes);
+        *bytes = MIN(*bytes, size);
+        return at;
+    }
+    const uint8_t *header = loaded(s, s->image->eh_frame_header + s->bias, EH_HEADER_BYTES);
     if (!s->image->eh_frame_header || !header || header[0] != 1 || pointer_bytes(header[1]) == 0)
-        return;
-    const uint8_t *at = loaded_tail(s, read_pointer(header + 4, header[1]), &left);
+        return NULL;
+    return loaded_tail(s, read_pointer(header + 4, header[1]), bytes);
+}
+
+/* What the common entry at @at says of the records that name it. */
+static uint8_t encoding_at(const struct search *s, const uint8_t *at)
+{
+    const uint8_t *there = loaded(s, (uintptr_t)at, 8);
+    uint64_t bytes = there ? le32(there) : 0;
+
+    there = bytes >= 4 ? loaded(s, (uintptr_t)at, bytes + 4) : NULL;
+    return there ? encoding_of(there + 8, bytes - 4) : ENCODING_UNKNOWN;
+}
+
+static void take_eh_frame(struct search *s, struct symbol_reader *reader)
+{
+    const uint8_t *common = NULL;
+    uint8_t encoding = ENCODING_UNKNOWN;
+    uint64_t left = 0;
+
+    const uint8_t *at = find_eh_frame(s, reader, &left);
     while (at && left >= 8) {
         uint32_t bytes = le32(at), back = le32(at + 4);
         if (bytes < 4 || bytes > left - 4)
             return;                   /* the end; or records of 64 bits, which nobody makes */
-        const uint8_t *of = at + 4 - back;
-        if (back && of != common) {
-            common = of;
-            const uint8_t *there = loaded(s, (uintptr_t)of, 8);
-            uint64_t size = there ? le32(there) : 0;
-            there = size >= 4 ? loaded(s, (uintptr_t)of, size + 4) : NULL;
-            encoding = there ? encoding_of(there + 8, size - 4) : ENCODING_UNKNOWN;
+        if (back && at + 4 - back != common) {
+            common = at + 4 - back;
+            encoding = encoding_at(s, common);
         }
         if (back)
             take_range(s, at + 8, bytes - 4, encoding);
@@ -297,7 +320,7 @@ void halts_replace(const struct elf_image *image, uint64_t bias)
     if (reader && halts.at) {
         halts.count = scan_all(&search, halts.at);
         take_symbols(&search, reader);
-        take_eh_frame(&search);
+        take_eh_frame(&search, reader);
         keep_halts();
         log_debug("app: %u of %u bytes that look like hlt are, and will end it; found in %llu us",
                   halts.count, count, (unsigned long long)((arch_now_ns() - begun_ns) / NS_PER_US));

@@ -7,11 +7,13 @@
 #include <abi/elf.h>
 #include <lib/bits.h>
 #include <lib/string.h>
+#include <rt/assert.h>
 #include <vfs/vfs.h>
 
 enum { SECTION_BYTES = 64, SECTIONS_MAX = 4096, SYMBOL_BYTES = 24, SECTION_SYMBOLS = 2 };
 enum { TYPE_NONE = 0, TYPE_FUNCTION = 2, TYPE_INDIRECT = 10 };
 
+#define SECTION_NAME_MAX 16
 /* No table of this size is a program's; reading it would take long. */
 #define TABLE_BYTES_MAX MIB(64)
 
@@ -72,7 +74,8 @@ static int take_tables(struct symbol_reader *r, uint64_t sections, uint64_t coun
     return in_file(r->names_offset, r->names_bytes) ? 0 : -ENOEXEC;
 }
 
-int symbols_open(struct symbol_reader *r)
+/* Where the section headers are, and how many; @names is the index of the one with their names. */
+static int find_sections(struct symbol_reader *r, uint64_t *sections, uint64_t *count, uint64_t *names)
 {
     r->count = r->next = r->piece_first = r->piece_count = 0;
     if (!program.file)
@@ -80,12 +83,47 @@ int symbols_open(struct symbol_reader *r)
     int error = read_at(r->piece, ELF_HEADER_BYTES, 0);
     if (error)
         return error;
-    uint64_t sections = le64(r->piece + 40), count = le16(r->piece + 60);
-    if (sections == 0 || count == 0)
+    *sections = le64(r->piece + 40);
+    *count = le16(r->piece + 60);
+    *names = le16(r->piece + 62);
+    if (*sections == 0 || *count == 0)
         return -ENOENT;
-    if (le16(r->piece + 58) != SECTION_BYTES || count > SECTIONS_MAX ||
-        !in_file(sections, count * SECTION_BYTES))
+    if (le16(r->piece + 58) != SECTION_BYTES || *count > SECTIONS_MAX ||
+        !in_file(*sections, *count * SECTION_BYTES))
         return -ENOEXEC;
+    return 0;
+}
+
+int symbols_find_section(struct symbol_reader *r, const char *name, uint64_t *address, uint64_t *bytes)
+{
+    uint64_t sections, count, names;
+    char text[SECTION_NAME_MAX];
+    size_t length = strlen(name) + 1;
+
+    ASSERT(length <= sizeof(text), "the names asked for are short");
+    int error = find_sections(r, &sections, &count, &names);
+    if (!error)
+        error = read_section(r, sections, names);
+    uint64_t strings = le64(r->piece + 24);
+    for (uint64_t i = 0; !error && i < count; i++) {
+        error = read_section(r, sections, i);
+        uint64_t at = strings + le32(r->piece);
+        if (error || !in_file(at, length) || read_at(text, length, at) || memcmp(text, name, length) != 0)
+            continue;
+        *address = le64(r->piece + 16) + program.bias;
+        *bytes = le64(r->piece + 32);
+        return 0;
+    }
+    return error ? error : -ENOENT;
+}
+
+int symbols_open(struct symbol_reader *r)
+{
+    uint64_t sections, count, names;
+
+    int error = find_sections(r, &sections, &count, &names);
+    if (error)
+        return error;
     for (uint64_t i = 0; i < count; i++) {
         error = read_section(r, sections, i);
         if (error)

@@ -37,6 +37,9 @@ struct symbol_reader {
 void symbols_start(struct file *file, uint64_t bias);
 void symbols_stop(void);
 
+/* Where a section was loaded, if it was. @name: up to 15 characters. Errors: as symbols_open(). */
+int symbols_find_section(struct symbol_reader *reader, const char *name, uint64_t *address,
+                         uint64_t *bytes);
 /* -ENOENT no file or no table; -ENOEXEC a damaged one; errors of vfs_read(). */
 int symbols_open(struct symbol_reader *reader);
 /* The next function; false at the end, or where the file cannot be read. */
