@@ -153,7 +153,7 @@ SYSCALL(madvise)
         return -EINVAL;
     if (args->a[2] == MADV_DONTNEED)
         return memory_discard(args->a[0], args->a[1]);
-    return 0;
+    return memory_check_mapped(args->a[0], args->a[1]);
 }
 
 /* No mapping is written back, so there is nothing to do. */
