@@ -74,7 +74,9 @@ static void print_place(uintptr_t address, uintptr_t rsp)
             console_printf("  that is just below a stack, which has overflowed\n");
     } else {
         const struct vma *below = vma ? vma->previous : app_memory.vmas.last;
-        if (address < PAGE_BYTES)
+        if (address >= ARCH_APP_END)
+            console_printf("  it lies in the kernel's half of the address space\n");
+        else if (address < PAGE_BYTES)
             console_printf("  it lies in page 0: a null pointer\n");
         else if (vma && vma->kind == VMA_STACK && vma->start - address <= STACK_NEAR)
             console_printf("  it lies just below the main stack, which has overflowed\n");

@@ -174,6 +174,13 @@ blocked 1 crash: SIGHUP waits: 1
 out-of-memory 0 out of memory
 TABLE
 
+at=$(nm "$BUILD/spillway.debug" | awk '$3 == "vfs_open" { print $1 }')
+run_guest --kernel --app "$TMP/crash" --append "env=AT=$at" -- kernel-write
+assert_status 'a write to the text of the kernel is 204' 204
+assert_contains 'it is named' "tried to write to 0x$at"
+assert_contains 'as the kernel'"'"'s' "it lies in the kernel's half of the address space"
+assert_matches 'with a backtrace' '^    #0 0x[0-9a-f]+ kernel_write\+0x'
+
 # ---- who was running, and who called: WAY FUNCTION CALLER... (in this order, with others between them) ----
 while read -r way names; do
     run_guest --kernel --app "$TMP/crash" -- "$way"
