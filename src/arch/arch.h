@@ -235,6 +235,7 @@ int arch_memory_nodes(struct arch_memory_node *nodes, uint32_t max);
 #define ARCH_WRITE 2u
 #define ARCH_EXEC 4u
 #define ARCH_UNCACHED 8u
+#define ARCH_COMBINED 16u                             /* not cached, but writes may be combined: a screen */
 
 /* All of physical memory is mapped, read-write and not executable, at a fixed offset. */
 extern uint64_t arch_direct_map;
@@ -279,6 +280,9 @@ int arch_zero(void *dst, size_t bytes);               /* the same for memset 0 *
 /* ---- time, console, end ------------------------------------------------------------------------ */
 
 uint64_t arch_now_ns(void);                           /* monotonic, the same on all CPUs */
+/* What the clock's rate was measured with when the machine started, and what came out; 0: with nothing,
+ * it is a guess. */
+const char *arch_clock_measured(uint64_t *hz);
 uint64_t arch_wall_ns(void);                          /* since 1970, read once from the clock chip */
 void arch_timer_arm(uint64_t deadline_ns);            /* this CPU; UINT64_MAX disarms */
 
@@ -287,6 +291,16 @@ void arch_console_write(const char *text, size_t bytes);   /* any context; polls
 void arch_debug_write(const char *text, size_t bytes);
 /* What was typed since the last call, at most @bytes; 0 if nothing. Never waits. */
 size_t arch_console_read(char *text, size_t bytes);
+
+/*
+ * The screen shows what arch_console_write() was given. At first it is painted at once, and again when
+ * arch_stop_others() was called; in between, after arch_screen_defer(), by arch_screen_paint(), which one thread
+ * calls when arch_screen_stale().
+ */
+bool arch_screen_size(uint32_t *cols, uint32_t *rows);     /* in characters; false: there is none */
+void arch_screen_defer(void);
+bool arch_screen_stale(void);
+void arch_screen_paint(void);
 /* Ends the machine; @status is the contract's. Never returns. */
 noreturn_fn void arch_machine_exit(unsigned status);
 

@@ -23,6 +23,7 @@
 #include <rt/page.h>
 #include <rt/param.h>
 #include <rt/sched.h>
+#include <rt/screen.h>
 #include <rt/stack.h>
 #include <rt/stats.h>
 #include <rt/thread.h>
@@ -47,6 +48,13 @@ static void init_run(void *argument)
 {
     (void)argument;
     must(log_start(), "the log thread");
+    must(screen_start(), "the thread that paints the screen");
+    uint64_t clock_hz;
+    const char *measured_with = arch_clock_measured(&clock_hz);
+    if (clock_hz)
+        log_debug("clock: %lu kHz, measured with %s", clock_hz / 1000, measured_with);
+    else
+        log_warn("clock: no timer to measure its rate with; times are wrong by an unknown factor");
     must(work_start(), "the worker threads");
     must(stats_start(), "the thread of stats=");
     must(vfs_start(), "the root filesystem");

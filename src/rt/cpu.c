@@ -24,6 +24,9 @@ struct cpu *sched_boot_cpu(void) { return &boot_cpu; }
 
 static void init_cpu(struct cpu *cpu, struct thread *idle, uint32_t index)
 {
+    spin_name(&cpu->run_lock, "CPU run list");
+    spin_name(&cpu->timer_lock, "CPU timers");
+    spin_name(&cpu->work_lock, "CPU work");
     list_init(&cpu->ready);
     list_init(&cpu->timers);
     list_init(&cpu->work);

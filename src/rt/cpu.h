@@ -32,6 +32,7 @@ struct cpu {
     bool worker_waits;                /* work_lock; for work, not inside some execute() */
     struct thread *worker;
     uint32_t spin_depth;              /* spin locks held here */
+    struct lock_cpu_list locks;       /* which: of a debug build */
 };
 
 extern struct cpu *cpus[CPUS_MAX];

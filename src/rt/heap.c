@@ -39,7 +39,8 @@ struct slab_class {
     struct list partial;              /* slabs with at least one free object */
     uint32_t empty_count;
 };
-static struct slab_class classes[NODES_MAX][CLASS_COUNT];
+static struct slab_class classes[NODES_MAX][CLASS_COUNT] = {
+    [0 ... NODES_MAX - 1] = {[0 ... CLASS_COUNT - 1] = {.lock = SPINLOCK_NAMED("heap class")}}};
 static uint64_t bytes_in_use;
 
 static int class_for(size_t bytes)
@@ -142,6 +143,7 @@ void heap_free(void *p)
     if (!p)
         return;
     if ((uintptr_t)p % PAGE_BYTES == 0) {
+        lock_order_freed(p, block_bytes(p, -1));
         __atomic_fetch_sub(&bytes_in_use, block_bytes(p, -1), __ATOMIC_RELAXED);
         page_free(p, page_order(p));
         return;
@@ -149,6 +151,7 @@ void heap_free(void *p)
     struct slab *slab = (struct slab *)align_down((uintptr_t)p, PAGE_BYTES);
     ASSERT(slab->magic == SLAB_MAGIC && slab->class_index < CLASS_COUNT, "free of a heap object");
     struct slab_class *c = slab->owner;
+    lock_order_freed(p, class_bytes[slab->class_index]);
     __atomic_fetch_sub(&bytes_in_use, class_bytes[slab->class_index], __ATOMIC_RELAXED);
     struct slab *surplus = NULL;
     bool irq = spin_lock(&c->lock);

@@ -4,6 +4,7 @@
 
 #include <arch/arch.h>
 #include <lib/format.h>
+#include <rt/lock_order.h>
 #include <rt/log.h>
 #include <rt/stack.h>
 #include <rt/stats.h>
@@ -18,6 +19,7 @@ noreturn_fn void machine_end(unsigned status)
     struct xstack_totals t;
     arch_irq_disable();               /* nobody else runs, so nobody prints after the last line */
     log_flush();
+    lock_order_summary();
     unsigned long deepest = stack_deepest();   /* takes locks: while their holders run */
     log_stop_others();
     log_flush();

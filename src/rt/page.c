@@ -27,7 +27,7 @@
 #define LOW_MEMORY_END MIB(1)         /* left to the firmware and to starting CPUs */
 #define SHRINK_BATCH 32u
 
-static struct spinlock page_lock;
+static struct spinlock page_lock = SPINLOCK_NAMED("page allocator");
 struct node {
     struct list free_lists[BLOCK_ORDER_MAX + 1];
     struct page_node_counts counts;
@@ -37,6 +37,7 @@ static uint8_t *states;               /* by frame number */
 static uint64_t frame_count;
 static uint64_t free_pages, total_pages, reserved_pages;
 static struct list shrinkers = LIST_INIT(shrinkers);
+static struct lock_dep shrinking = LOCK_DEP_NAMED("page shrinking");   /* whoever allocates may have to do it */
 
 static uint64_t frame_of(const void *page) { return arch_virt_to_phys(page) >> PAGE_SHIFT; }
 static struct list *link_of(uint64_t frame) { return arch_phys_to_virt(frame << PAGE_SHIFT); }
@@ -155,10 +156,12 @@ void page_init(void)
 static uint64_t shrink_caches(uint64_t wanted)
 {
     uint64_t got = 0;
+    lock_order_got(&shrinking, &shrinkers, LOCK_ROLE, 0, LOCK_WHERE);
     for (struct list *l = shrinkers.next; l != &shrinkers && got < wanted; l = l->next) {
         struct shrinker *shrinker = list_entry(l, struct shrinker, link);
         got += shrinker->ops->shrink(shrinker, wanted - got);
     }
+    lock_order_drop(&shrinking, &shrinkers, LOCK_ROLE, LOCK_WHERE);
     return got;
 }
 
@@ -193,6 +196,7 @@ static noinline void *alloc_shrinking(uint32_t node, unsigned order)
 void *page_alloc_on(uint32_t node, unsigned order)
 {
     ASSERT(order <= PAGE_ORDER_MAX && node < node_count, "order and node of an allocation");
+    lock_order_take(&shrinking, &shrinkers, LOCK_ROLE, 0, LOCK_WHERE);
     if (fail_now(FAIL_PAGE))
         return NULL;
     void *block = try_alloc(node, order);

@@ -33,7 +33,7 @@ struct arena {
     uint64_t next_slot;
     struct list unused;               /* descriptors of slots that are free again; lock */
 };
-static struct arena arenas[ARENA_COUNT];
+static struct arena arenas[ARENA_COUNT] = {[0 ... ARENA_COUNT - 1] = {.lock = SPINLOCK_NAMED("stack arena")}};
 
 static unsigned shift_of(unsigned arena_index) { return SLOT_SHIFT_MIN + arena_index; }
 

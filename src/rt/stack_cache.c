@@ -30,7 +30,7 @@ struct stack_cache {
     struct stack_cache_counts counts; /* lock */
     struct work unmap_work;
 } __attribute__((aligned(64)));
-static struct stack_cache caches[CPUS_MAX];
+static struct stack_cache caches[CPUS_MAX] = {[0 ... CPUS_MAX - 1] = {.lock = SPINLOCK_NAMED("stack cache")}};
 
 static void unmap_doomed(struct work *work)
 {

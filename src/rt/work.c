@@ -53,6 +53,7 @@ static void worker_run(void *argument)
             work->ops->execute(work);
         else
             thread_block(UINT64_MAX);
+        lock_order_none_held("a piece of work");
     }
 }
 static const struct thread_def worker_def = {.name = "worker", .wired = true, .run = worker_run};

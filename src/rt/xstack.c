@@ -103,6 +103,8 @@ uint64_t xstack_probe_base(const struct stack *stack)
 {
     if (params.stack_need == PARAM_NEED_FORCE)
         return UINT64_MAX;
+    if (params.stack_need == PARAM_NEED_OFF)
+        return 0;
     return stack->base + params.stack_need;
 }
 

@@ -54,7 +54,7 @@ uint64_t xstack_refusals(void);
 /* Gives back all that a dying thread holds. */
 void xstack_thread_exit(struct thread *thread);
 
-/* What probes compare with for a stack: its base plus stack.need. */
+/* What probes compare with for a stack: its base plus stack.need (all ones with force, 0 with off). */
 uint64_t xstack_probe_base(const struct stack *stack);
 
 /**

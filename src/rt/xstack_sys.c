@@ -141,7 +141,7 @@ int xstack_init(void)
     pool->in_use_seen = heap_zalloc((pool->capacity + 1) * sizeof(pool->in_use_seen[0]));
     if (!pool->words || !pool->stacks || !pool->in_use_seen)
         return -ENOMEM;
-    mutex_init(&pool->resize_lock);
+    mutex_init_level(&pool->resize_lock, "pool resize", 0);
 #ifdef SPILLWAY_DEBUG
     pool->measure = true;
 #else

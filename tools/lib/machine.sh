@@ -41,7 +41,7 @@ run_machine() {
     trap - INT TERM HUP
     exec 3<&-
     [ -z "$terminal" ] || stty "$terminal" 2>/dev/null
-    [ -z "$RUN_ISO" ] || rm -f -- "$RUN_ISO"
+    [ -z "$RUN_ISO" ] || rm -f -- "$RUN_ISO" "$RUN_VARS"
     run_verdict "$status" "$interrupted" "$seconds"
 }
 

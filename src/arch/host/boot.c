@@ -90,6 +90,18 @@ size_t arch_console_read(char *text, size_t bytes)
     return 0;
 }
 
+/* The terminal of the process is all there is. */
+bool arch_screen_size(uint32_t *cols, uint32_t *rows)
+{
+    (void)cols;
+    (void)rows;
+    return false;
+}
+
+void arch_screen_defer(void) {}
+bool arch_screen_stale(void) { return false; }
+void arch_screen_paint(void) {}
+
 noreturn_fn void arch_machine_exit(unsigned status)
 {
     fflush(NULL);

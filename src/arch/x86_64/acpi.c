@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the firmware says in its ACPI tables: the processors (MADT) and which memory is near which of
- * them (SRAT). Read once, early, while the boot tables map the first 4 GiB; later the memory that the
- * tables lie in is not mapped. A table that lies above, or whose length or checksum is wrong, is
- * passed over, and what the others say is used.
+ * What the firmware says in its ACPI tables: the processors (MADT), which memory is near which of
+ * them (SRAT), and which old parts of a PC are there (FADT). Read once, early, while the boot tables
+ * map the first 4 GiB; later the memory that the tables lie in is not mapped. A table that lies
+ * above, or whose length or checksum is wrong, is passed over, and what the others say is used.
  *
  * The firmware's proximity domains become nodes 0, 1, ... in ascending order. Processors that need
  * the x2APIC (an id above 254) cannot be reached and are left out. What the SRAT says of memory is handed
  * on as it stands there; whether to believe it is the runtime's to say.
  *
- * Source: ACPI 6.4, 5.2.5 (RSDP), 5.2.7 (RSDT), 5.2.8 (XSDT), 5.2.12 (MADT), 5.2.16 (SRAT).
+ * Source: ACPI 6.4, 5.2.5 (RSDP), 5.2.7 (RSDT), 5.2.8 (XSDT), 5.2.9 (FADT), 5.2.12 (MADT), 5.2.16 (SRAT).
  */
 #include <x86.h>
 
@@ -35,6 +35,10 @@ enum {
     RSDP_NEW_BYTES = 36,
     TABLE_LENGTH = 4,
     TABLE_HEADER = 36,
+    FADT_TIMER_PORT = 76,
+    FADT_TIMER_BYTES = 91,
+    FADT_PC_PARTS = 109,
+    FADT_END = 116,
     MADT_ENTRIES = 44,
     SRAT_ENTRIES = 48,
 };
@@ -42,8 +46,14 @@ enum {
 enum { MADT_LOCAL_APIC = 0, MADT_LOCAL_X2APIC = 9 };
 enum { SRAT_CPU = 0, SRAT_MEMORY = 1, SRAT_CPU_X2APIC = 2 };
 
+#define PARTS_NO_VGA 0x04u
+#define PARTS_NO_CMOS_CLOCK 0x20u
+#define PORTS 0x10000u
+
 #define ENTRY_ENABLED 1u
 #define SRAT_HOT_PLUGGABLE 2u
+
+struct acpi_parts acpi_parts = { .vga = true, .cmos_clock = true };
 
 static struct arch_cpu_info cpus[X86_CPUS_MAX];
 static uint32_t cpu_domains[X86_CPUS_MAX];
@@ -151,6 +161,23 @@ static const uint8_t *find_table(const char *signature, uint32_t *bytes, bool *d
             return table;
     }
     return NULL;
+}
+
+/* ---- parts of a PC ---- */
+
+static void read_fadt(void)
+{
+    uint32_t bytes;
+    bool damaged;                     /* then it counts as not there */
+    const uint8_t *fadt = find_table("FACP", &bytes, &damaged);
+
+    if (!fadt || bytes < FADT_END)
+        return;
+    uint32_t port = le32(fadt + FADT_TIMER_PORT);
+    if (fadt[FADT_TIMER_BYTES] == 4 && port < PORTS)
+        acpi_parts.timer_port = (uint16_t)port;
+    acpi_parts.vga = !(fadt[FADT_PC_PARTS] & PARTS_NO_VGA);
+    acpi_parts.cmos_clock = !(fadt[FADT_PC_PARTS] & PARTS_NO_CMOS_CLOCK);
 }
 
 /* ---- processors ---- */
@@ -281,6 +308,7 @@ static void domains_to_nodes(void)
 
 void acpi_init(void)
 {
+    read_fadt();
     read_madt();
     read_srat();
     domains_to_nodes();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The console: the first serial port, polled, 115200 baud, and the end of the machine. A port that
- * is not there, or that stays busy, costs a bounded time once and is then left alone.
+ * The console: the first serial port, polled, 115200 baud, and the screen (screen.c); and the end of
+ * the machine. A port that is not there, or that stays busy, costs a bounded time once and is then
+ * left alone.
  *
  * Source: National Semiconductor PC16550D; QEMU's isa-debug-exit.
  */
@@ -72,6 +73,7 @@ void arch_console_write(const char *text, size_t bytes)
             put('\r');
         put(text[i]);
     }
+    screen_write(text, bytes);
 }
 
 void arch_debug_write(const char *text, size_t bytes)

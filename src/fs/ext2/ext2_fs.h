@@ -46,7 +46,11 @@ struct ext2_gate {
     struct cond moved;
     uint32_t inside; /* lock */
     bool closed;     /* lock */
+    struct lock_dep dep; /* of being inside, or of having closed it: of a debug build */
 };
+#define ext2_gate_set_level(gate, level)                                                           \
+    (lock_dep_set(&(gate)->dep, LOCK_CLASS_HERE("ext2 gate"), level),                              \
+     mutex_set_class(&(gate)->lock, LOCK_CLASS_HERE("ext2 gate's mutex"), level))
 
 /* A changed block that must reach the disk at its turn; held by reference until then. */
 enum ext2_pin_kind {

@@ -14,7 +14,7 @@
 
 #define SYSFS_MAGIC 0x62656572u
 
-static struct spinlock lock = SPINLOCK_INIT;
+static struct spinlock lock = SPINLOCK_NAMED("sysfs nodes");
 static struct sysfs_node root = { .name = "", .number = 1, .parent = &root };
 static struct list nodes = LIST_INIT(nodes); /* lock; all but the root, by number */
 static uint64_t last_number = 1;             /* lock */
@@ -233,4 +233,5 @@ static const struct fs_type_ops sysfs_type_ops = { .mount = mount };
 const struct fs_type sysfs_fs_type = {
     .name = "sysfs",
     .ops = &sysfs_type_ops,
+    .inode_class = LOCK_CLASS_NAMED("sysfs inode"),
 };
