@@ -161,6 +161,7 @@ non-canonical 11 general protection fault
 kernel-call 11 tried to execute 0xffff800000000000
 stack-overflow 11 just below the main stack, which has overflowed
 thread-overflow 11 just below a stack, which has overflowed
+halt 11 SIGSEGV: privileged instruction (hlt)
 heap-twice 11 SIGSEGV: privileged instruction (hlt)
 lost-stack 11 tried to write to 0xfff8
 bad-stack 11 SIGSEGV
@@ -180,6 +181,14 @@ assert_status 'a write to the text of the kernel is 204' 204
 assert_contains 'it is named' "tried to write to 0x$at"
 assert_contains 'as the kernel'"'"'s' "it lies in the kernel's half of the address space"
 assert_matches 'with a backtrace' '^    #0 0x[0-9a-f]+ kernel_write\+0x'
+
+# Stripped: functions by .eh_frame, and a backtrace of bare addresses.
+strip -o "$TMP/stripped" "$TMP/crash"
+run_guest --kernel --app "$TMP/stripped" -- halt
+assert_status 'hlt in a stripped program is 204' 204
+assert_contains 'and SIGSEGV, as on Linux' 'SIGSEGV: privileged instruction (hlt)'
+assert_matches 'its backtrace is of addresses' '^    #1 0x[0-9a-f]+ \?( |$)'
+assert_lacks 'and has no names' '+0x'
 
 # ---- who was running, and who called: WAY FUNCTION CALLER... (in this order, with others between them) ----
 while read -r way names; do

@@ -26,6 +26,7 @@ static void execute_data(void)
 
 static void divide(void) { zero = 5 / zero; }
 static void invalid(void) { __asm__ volatile("ud2"); }
+static void halt(void) { __asm__ volatile("hlt"); }
 static void breakpoint(void) { __asm__ volatile("int3"); }
 static void non_canonical(void) { *(volatile char *)(0x8000000000000000ul + nowhere) = 0; }
 static void kernel_call(void) { ((void (*)(void))0xffff800000000000ul)(); }
@@ -142,7 +143,7 @@ static void out_of_memory(void)
 static const struct { const char *name; void (*run)(void); } ways[] = {
     {"null-read", null_read}, {"null-write", null_write}, {"null-call", null_call},
     {"write-text", write_text}, {"locked-write-text", locked_write_text}, {"execute-data", execute_data},
-    {"divide", divide}, {"invalid", invalid}, {"breakpoint", breakpoint},
+    {"divide", divide}, {"invalid", invalid}, {"breakpoint", breakpoint}, {"halt", halt},
     {"non-canonical", non_canonical}, {"kernel-call", kernel_call}, {"kernel-write", kernel_write}, {"stack-overflow", stack_overflow},
     {"lost-stack", lost_stack}, {"bad-stack", bad_stack}, {"bad-return", bad_return}, {"thread", thread},
     {"thread-overflow", overflowing_thread}, {"heap-twice", heap_twice},
