@@ -9,9 +9,11 @@
 #include <abi/linux.h>
 #include <abi/memory.h>
 #include <abi/process.h>
+#include <abi/signals.h>
 #include <rt/log.h>
 
 #define STACK_NEAR KIB(64)
+#define VECTOR_PAGE_FAULT 14
 
 static const struct { uint8_t vector, signal; const char *what; } faults[] = {
     {0, SIGFPE, "division by zero or overflow"},
@@ -37,6 +39,7 @@ static const char *const signal_names[] = {
 static const char *const kind_names[] = {
     [VMA_ANONYMOUS] = "anonymous memory", [VMA_IMAGE] = "the program", [VMA_FILE] = "a mapped file",
     [VMA_STACK] = "the main stack", [VMA_BRK] = "the heap (brk)",
+    [VMA_VDSO] = "the vDSO",
 };
 
 const char *signal_name(int signal)
@@ -101,11 +104,12 @@ static void print_registers(const struct arch_frame *f)
                    thread_current()->arch.fs_base);
 }
 
-static void print_page_fault(const struct arch_frame *f, uintptr_t address)
+static void print_page_fault(const struct arch_frame *f, int signal, uintptr_t address)
 {
     const char *verb = f->error & 16 ? "execute" : f->error & 2 ? "write to" : "read";
-    console_printf("app %s: SIGSEGV: thread %u tried to %s 0x%lx\n", app.name,
-                   thread_current()->id, verb, address);
+    console_printf("app %s: %s: thread %u tried to %s 0x%lx%s\n", app.name, signal_name(signal),
+                   thread_current()->id, verb, address,
+                   signal == SIGBUS ? ", behind the end of a mapped file, or unreadable there" : "");
     print_place(address, f->rsp);
 }
 
@@ -115,20 +119,53 @@ static void print_exception(const struct arch_frame *f, int signal, const char *
                    signal_name(signal), what, f->vector, f->error, thread_current()->id);
 }
 
-void crash_report(const struct arch_frame *frame, uintptr_t address, int error)
+/* The signal of a fault; 0: memory ran out. */
+static int signal_of(const struct arch_frame *frame, int error, const char **what)
 {
-    bool page_fault = frame->vector == 14, no_memory = page_fault && error == -ENOMEM;
-    int signal = no_memory ? 0 : SIGSEGV;
-    const char *what = "exception";
-
-    for (unsigned i = 0; !page_fault && i < ARRAY_COUNT(faults); i++) {
+    *what = "exception";
+    if (frame->vector == VECTOR_PAGE_FAULT)
+        return error == -ENOMEM ? 0 : error == -EFAULT ? SIGSEGV : SIGBUS;
+    for (unsigned i = 0; i < ARRAY_COUNT(faults); i++) {
         if (faults[i].vector != frame->vector)
             continue;
-        signal = faults[i].signal;
-        what = faults[i].what;
+        *what = faults[i].what;
+        if (frame->vector == ARCH_VECTOR_PRIVILEGE && halts_contain(frame->rip))
+            *what = "privileged instruction (hlt)";
+        return faults[i].signal;
     }
-    if (frame->vector == ARCH_VECTOR_PRIVILEGE && halts_contain(frame->rip))
-        what = "privileged instruction (hlt)";
+    return SIGSEGV;
+}
+
+static bool is_mapped(uintptr_t address)
+{
+    mutex_lock(&app_memory.lock);
+    const struct vma *vma = vma_find(&app_memory.vmas, address);
+    bool mapped = vma && vma->start <= address;
+    mutex_unlock(&app_memory.lock);
+    return mapped;
+}
+
+bool crash_to_handler(struct arch_frame *frame, uintptr_t address, int error)
+{
+    const char *what;
+    int signal = signal_of(frame, error, &what), code = SI_KERNEL;
+
+    if (frame->vector == VECTOR_PAGE_FAULT && signal == SIGBUS)
+        code = BUS_ADRERR;
+    else if (frame->vector == VECTOR_PAGE_FAULT)
+        code = is_mapped(address) ? SEGV_ACCERR : SEGV_MAPERR;
+    else if (frame->vector == 0)
+        code = FPE_INTDIV;
+    bool page_fault = frame->vector == VECTOR_PAGE_FAULT;
+    return signals_fault(frame, signal, code, page_fault ? address : frame->rip);
+}
+
+void crash_report(const struct arch_frame *frame, uintptr_t address, int error)
+{
+    bool page_fault = frame->vector == VECTOR_PAGE_FAULT, no_memory = page_fault && error == -ENOMEM;
+    const char *what;
+    int signal = signal_of(frame, error, &what);
+
     if (!app_finish_crash(signal))
         app_thread_exit(0);
     log_flush();
@@ -136,7 +173,7 @@ void crash_report(const struct arch_frame *frame, uintptr_t address, int error)
         console_printf("app %s: out of memory: no frame for the page at 0x%lx\n", app.name,
                        address);
     else if (page_fault)
-        print_page_fault(frame, address);
+        print_page_fault(frame, signal, address);
     else
         print_exception(frame, signal, what);
     print_registers(frame);

@@ -11,6 +11,7 @@
 #include <abi/at.h>
 #include <abi/copy.h>
 #include <abi/io.h>
+#include <abi/memory.h>
 #include <abi/process.h>
 #include <abi/syscalls.h>
 #include <lib/bits.h>
@@ -18,6 +19,7 @@
 
 /* Most that is made present at once. */
 #define PIECE_BYTES MIB(4)
+#define BOUNCE_BYTES PAGE_BYTES
 
 /* What has a position, and a lock on it: a read of a terminal must not block a write to it. */
 static bool has_position(const struct file *file)
@@ -48,8 +50,44 @@ static noinline uint64_t good_bytes(const struct transfer *t, uint64_t address, 
     return first + good * PAGE_BYTES;
 }
 
+/*
+ * Into a mapped file: by way of a buffer, since write-back of that file may take the right to write
+ * away while the data comes. What is moved is less than @bytes only at the end.
+ */
+static noinline ssize_t read_to_mapped(struct transfer *t, uint64_t address, uint64_t bytes)
+{
+    uint64_t done = 0, offset = t->offset;
+    ssize_t got = 0;
+    void *buffer = heap_alloc(BOUNCE_BYTES);
+
+    if (!buffer)
+        return -ENOMEM;
+    while (done < bytes) {
+        size_t step = MIN(bytes - done, (uint64_t)BOUNCE_BYTES);
+        got = vfs_read(t->file, buffer, step, offset + done);
+        int error = got > 0 ? app_copy_out(address + done, buffer, (size_t)got) : 0;
+        if (error)
+            got = error;
+        if (got <= 0)
+            break;
+        done += (uint64_t)got;
+        if ((size_t)got < step)
+            break;
+    }
+    heap_free(buffer);
+    return done ? (ssize_t)done : got;
+}
+
 static ssize_t move_piece(struct transfer *t, uint64_t address, uint64_t bytes)
 {
+    const struct stream_ops *stream = t->file->stream;
+
+    if (stream && t->direction == READ)
+        return stream->stream_read ? stream->stream_read(t->file, (void *)address, bytes) : -EINVAL;
+    if (stream)
+        return stream->stream_write ? stream->stream_write(t->file, (void *)address, bytes) : -EINVAL;
+    if (t->direction == READ && memory_is_shared_file(address, bytes))
+        return read_to_mapped(t, address, bytes);
     int error = check(t, address, bytes);
     if (error == -EFAULT) {
         bytes = good_bytes(t, address, bytes);

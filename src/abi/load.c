@@ -14,10 +14,12 @@
 #include <abi/elf.h>
 #include <abi/futex.h>
 #include <abi/halts.h>
+#include <abi/locks.h>
 #include <abi/memory.h>
 #include <abi/process.h>
 #include <abi/start_stack.h>
 #include <abi/symbols.h>
+#include <abi/vdso.h>
 #include <lib/bits.h>
 #include <lib/string.h>
 #include <rt/heap.h>
@@ -196,6 +198,9 @@ static int load_and_start(struct load *load, struct start_info *info)
         error = map_stack(load);
     if (error)
         return error;
+    error = vdso_map(&info->vdso);
+    if (error)
+        return complain_error(load, "no memory for its clocks (vDSO)", error);
     info->image = &load->image;
     info->bias = load->bias;
     error = start_stack_build(info, STACK_TOP, app.stack_bytes, &rsp);
@@ -212,7 +217,10 @@ static int begin(const char *path)
     if (!app_end.name)
         app_end.name = app.name;
     memory_start();
+    file_maps_start();
     futex_start();
+    signal_alarms_start();
+    locks_start();
     int error = console_start();
     if (error)
         console_printf("app: the console cannot be opened: %s\n", errno_name(-error));
@@ -244,6 +252,7 @@ unsigned app_load_and_run(const char *path, uint32_t argc, const char *const *ar
     if (app.missing_calls)
         log_info("app: %llu calls gave ENOSYS", (unsigned long long)app.missing_calls);
     symbols_stop();
+    memory_unmap_files();
     fd_close_all();
     return app.result;
 }

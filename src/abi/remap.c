@@ -55,6 +55,10 @@ static long move_range(struct vma *vma, uintptr_t start, uint64_t bytes)
     moved->access = vma->access;
     moved->flags = vma->flags;
     moved->kind = vma->kind;
+    moved->map = vma->map;
+    moved->map_page = vma->map_page;
+    if (vma->map)
+        vma->map->refs++;
     if (move_pages(vma, moved)) {
         arch_trim_tables(start, bytes / PAGE_BYTES);
         goto out_free;
@@ -141,6 +145,7 @@ long memory_remap(uintptr_t old, uint64_t old_bytes, uint64_t new_bytes, unsigne
     mutex_lock(&app_memory.lock);
     long result = remap_locked(old, old_bytes, new_bytes, flags, wanted);
     mutex_unlock(&app_memory.lock);
+    memory_release_maps();
     return result;
 }
 

@@ -213,6 +213,8 @@ void file_put(struct file *file)
     ASSERT(left != UINT32_MAX, "put only what is referenced");
     if (left)
         return;
+    if (file->at_end)
+        file->at_end->file_ends(file);
     if (!(file->flags & OPEN_PATH) && file->inode->ops->close_file)
         file->inode->ops->close_file(file->inode, file);
     if (file->inode != file->path.inode)

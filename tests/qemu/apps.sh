@@ -34,7 +34,7 @@ new_disk() {
     rm -f "$TMP/disk"
     mke2fs -q -t ext2 -b "$1" "$TMP/disk" 64M
 }
-for name in mem threads clock console links fsops bigfile; do
+for name in mem threads clock console links fsops bigfile pipes signals locks mapped vdso; do
     run_guest --app "$APPS/tests/$name" -- /tmp
     assert_status "$name" 0
     assert_matches "$name: all checks hold" "^$name: ok"
@@ -48,6 +48,15 @@ for block in 1024 4096; do
         assert_status "$name on ext2, blocks of $block" 0
         check_tower "$name: e2fsck is clean, blocks of $block" "$TMP/disk" 0
     done
+done
+for block in 1024 4096; do
+    new_disk "$block"
+    run_guest --app "$APPS/tests/mapped" --disk "$TMP/disk" --append 'mount=/dev/vda:/m' -- /m
+    assert_status "mapped on ext2, blocks of $block" 0
+    check_tower "mapped: e2fsck is clean, blocks of $block" "$TMP/disk" 0
+    assert_equal "what was written through the mapping is on the disk, blocks of $block" \
+        "$(debugfs -R 'cat /kept' "$TMP/disk" 2>/dev/null | sha256sum)" \
+        "$(for c in {a..t}; do head -c 4096 /dev/zero | tr '\0' "$c"; done | sha256sum)"
 done
 run_guest --app "$TMP/futex"
 assert_status 'futex operations' 0
@@ -98,7 +107,11 @@ gcc -static -O2 -pthread -o "$TMP/glibc" "$TMP/both.c" 2>/dev/null
 gcc -static-pie -O2 -pthread -o "$TMP/glibc-pie" "$TMP/both.c" 2>/dev/null
 musl-gcc -fPIE -nostartfiles -static -pthread -Wl,-pie,--no-dynamic-linker,-z,text -o "$TMP/musl-pie" \
     /usr/lib/x86_64-linux-musl/rcrt1.o "$TMP/both.c"
-for name in glibc glibc-pie musl-pie; do
+musl-gcc -static -O2 -pthread -o "$TMP/musl" "$TMP/both.c"
+gcc -static -O2 -D_GNU_SOURCE -I"$ROOT/apps" -o "$TMP/glibc-vdso" "$ROOT/apps/tests/vdso.c"
+run_guest --app "$TMP/glibc-vdso"
+assert_status 'glibc finds the vDSO and uses it' 0
+for name in glibc glibc-pie musl musl-pie; do
     run_guest --app "$TMP/$name" --append env=HOME=/h
     assert_status "$name" 68
     assert_contains "$name prints" 'both: 22.6667 /h'
@@ -170,7 +183,6 @@ thread 11 tried to write to 0x0
 abort 6 ended by SIGABRT
 terminate 15 ended by SIGTERM
 ignored 12 crash: still here
-handled 10 its handler cannot run here
 blocked 1 crash: SIGHUP waits: 1
 out-of-memory 0 out of memory
 TABLE
@@ -208,6 +220,13 @@ abort raise abort aborts main
 terminate kill main
 heap-twice __libc_free heap_twice main
 TABLE
+
+run_guest --app "$TMP/crash" -- handled
+assert_status 'a handler runs, and the program goes on' 0
+for name in pipes signals mapped; do
+    run_guest --app "$APPS/tests/$name" -c 2
+    assert_status "$name on two CPUs" 0
+done
 
 # ---- what cannot be run: FILE TEXT ----
 gcc -o "$TMP/dynamic" "$TMP/both.c" -pthread

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The host machine's start, console and end. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,6 +102,12 @@ bool arch_screen_size(uint32_t *cols, uint32_t *rows)
 void arch_screen_defer(void) {}
 bool arch_screen_stale(void) { return false; }
 void arch_screen_paint(void) {}
+
+int arch_console_listen(struct irq *irq)
+{
+    (void)irq;
+    return -ENODEV;
+}
 
 noreturn_fn void arch_machine_exit(unsigned status)
 {

@@ -43,7 +43,9 @@ enum {
     SRAT_ENTRIES = 48,
 };
 
-enum { MADT_LOCAL_APIC = 0, MADT_LOCAL_X2APIC = 9 };
+enum { MADT_LOCAL_APIC = 0, MADT_IO_APIC = 1, MADT_OVERRIDE = 2, MADT_LOCAL_X2APIC = 9 };
+#define IO_APICS_MAX 8u
+#define ISA_LINES 16u
 enum { SRAT_CPU = 0, SRAT_MEMORY = 1, SRAT_CPU_X2APIC = 2 };
 
 #define PARTS_NO_VGA 0x04u
@@ -63,6 +65,13 @@ static struct arch_memory_node
     memory[ACPI_MEMORY_MAX]; /* @node is a domain until domains_to_nodes() */
 static uint32_t memory_count, memory_listed;
 static bool srat_damaged;
+
+/* Where the lines of the old PC bus end: at which input of which I/O APIC. */
+static struct {
+    uint32_t phys, first_input;
+} io_apics[IO_APICS_MAX];
+static uint32_t io_apic_count;
+static uint32_t isa_inputs[ISA_LINES];     /* plus 1; 0: the line's own number */
 
 /* ---- tables ---- */
 
@@ -199,6 +208,29 @@ static void add_cpu(uint32_t hardware_id, uint32_t flags)
     cpus[cpu_count++].hardware_id = hardware_id;
 }
 
+static void add_io_apic(uint32_t phys, uint32_t first_input)
+{
+    if (io_apic_count == IO_APICS_MAX)
+        return;
+    io_apics[io_apic_count].phys = phys;
+    io_apics[io_apic_count++].first_input = first_input;
+}
+
+bool acpi_isa_route(uint32_t line, struct acpi_route *out)
+{
+    uint32_t input = isa_inputs[line] ? isa_inputs[line] - 1 : line;
+    bool found = false;
+
+    for (uint32_t i = 0; i < io_apic_count; i++) {
+        uint32_t first = io_apics[i].first_input;
+        if (first > input || (found && input - first > out->input))
+            continue;
+        *out = (struct acpi_route){ io_apics[i].phys, input - first };
+        found = true;
+    }
+    return found;
+}
+
 static void read_madt(void)
 {
     uint32_t bytes;
@@ -214,6 +246,10 @@ static void read_madt(void)
             add_cpu(entry[3], le32(entry + 4));
         else if (type == MADT_LOCAL_X2APIC && length >= 16)
             add_cpu(le32(entry + 4), le32(entry + 8));
+        else if (type == MADT_IO_APIC && length >= 12)
+            add_io_apic(le32(entry + 4), le32(entry + 8));
+        else if (type == MADT_OVERRIDE && length >= 10 && entry[2] == 0 && entry[3] < ISA_LINES)
+            isa_inputs[entry[3]] = le32(entry + 4) + 1;
         at += length;
     }
 }

@@ -13,6 +13,8 @@
  */
 #include <x86.h>
 
+#include "vdso_data.h"
+
 #define PIT_COUNTER2 0x42
 #define PIT_COMMAND 0x43
 #define PIT_GATE 0x61
@@ -59,6 +61,9 @@ static uint64_t apic_per_ns_32; /* APIC ticks a nanosecond, times 2^32 */
 static uint64_t wall_start_ns;
 static uint64_t measured_hz;
 static const char *measured_with;
+
+extern const unsigned char x86_vdso_start[], x86_vdso_size[];
+const struct arch_vdso arch_vdso = { x86_vdso_start, (size_t)x86_vdso_size };
 
 struct reading {
     uint64_t tsc;
@@ -255,6 +260,17 @@ const char *arch_clock_measured(uint64_t *hz)
 uint64_t arch_now_ns(void) { return scale(rdtsc() - tsc_start, ns_per_tick_32); }
 
 uint64_t arch_wall_ns(void) { return wall_start_ns + arch_now_ns(); }
+
+void arch_vdso_write_data(void *page)
+{
+    struct vdso_data *data = page;
+
+    __atomic_store_n(&data->sequence, 1, __ATOMIC_RELEASE);
+    data->tsc_start = tsc_start;
+    data->ns_per_tick_32 = ns_per_tick_32;
+    data->wall_start_ns = wall_start_ns;
+    __atomic_store_n(&data->sequence, 2, __ATOMIC_RELEASE);
+}
 
 uint32_t clock_apic_ticks(uint64_t ns)
 {

@@ -131,6 +131,21 @@ exception_entry:
         mov     rsp, rbx
         jmp     arch_restore_frame
 
+; ---- after an interrupt of the app that asked for it (arch_notice): on the home stack, IF is 0 -----
+
+global x86_notice_entry
+align 16
+x86_notice_entry:
+        mov     rbx, rsp                ; the app's struct arch_frame
+        xor     ebp, ebp
+        mov     rdi, rsp
+        xor     esi, esi
+        sti
+        call    x86_app_fault
+        cli
+        mov     rsp, rbx
+        jmp     arch_restore_frame
+
 ; ---- the end of an NMI: still on its IST stack, whose top in the TSS is moved down ---------------
 ;
 ; What is left to load when the top moves back up is carried to the middle between the two tops. An

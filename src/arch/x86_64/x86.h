@@ -216,6 +216,14 @@ extern const struct x86_watch_ops *x86_watch;
 /* acpi.c: before paging_init(), while the first 4 GiB are mapped. */
 #define ACPI_MEMORY_MAX 64
 void acpi_init(void);
+/* Which input of which I/O APIC a line of the old PC bus ends at; false: no I/O APIC is known. */
+struct acpi_route {
+    uint32_t phys, input;
+};
+bool acpi_isa_route(uint32_t line, struct acpi_route *out);
+
+/* ioapic.c: interrupts of an old PC line reach @irq. -ENODEV, -ENOMEM, -ENOSPC. */
+int ioapic_route(uint32_t line, struct irq *irq);
 
 /* What the machine has, as far as the firmware says; without a word of it, what every old PC has. */
 struct acpi_parts {

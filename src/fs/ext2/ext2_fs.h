@@ -305,6 +305,14 @@ int ext2_trim_to_size(struct ext2_inode *ei);
 
 /* ---- file.c ---- */
 extern const struct mapping_ops ext2_mapping_ops;
+/* Writers help when too much is dirty; their data is safe in memory either way. */
+void ext2_relieve(struct ext2_inode *ei);
+
+/* ---- mapped.c ---- */
+int ext2_map_page(struct inode *inode, uint64_t index, bool write, struct page_into *into);
+void ext2_unmap_page(struct inode *inode, uint64_t index);
+void ext2_page_cleans(struct mapping *mapping, struct cpage *page);
+void ext2_page_leaves(struct mapping *mapping, struct cpage *page);
 ssize_t ext2_read_at(struct inode *inode, void *dst, size_t bytes, uint64_t offset);
 ssize_t ext2_write_at(struct inode *inode, const void *src, size_t bytes, uint64_t offset);
 int ext2_truncate(struct inode *inode, uint64_t size);
