@@ -2,7 +2,7 @@
 /*
  * From the loader's memory map to two lists, both sorted and page-aligned inwards:
  *
- *     boot_ram            all usable RAM, what the direct map covers
+ *     boot_ram            all usable RAM and the modules, what the direct map covers
  *     boot_info.regions   without page 0, the image and the modules: what may be handed out
  *
  * A map with more than BOOT_REGIONS_MAX pieces, neighbours taken for one, loses the ones that come last.
@@ -85,6 +85,15 @@ void boot_finish_regions(void)
     merge(boot_ram.regions, &boot_ram.count);
     for (uint32_t i = 0; i < reserved_count; i++)
         cut(boot_ram.regions, &boot_ram.count, reserved[i].start, reserved[i].end);
+
+    /* QEMU puts a module's end where the firmware keeps its tables, when there are many devices. */
+    for (uint32_t i = 0; i < boot_info.module_count; i++) {
+        const struct boot_module *m = &boot_info.modules[i];
+        cut(boot_ram.regions, &boot_ram.count, m->start, m->end);
+        insert(boot_ram.regions, &boot_ram.count, align_down(m->start, PAGE_BYTES),
+               align_up(m->end, PAGE_BYTES));
+    }
+    merge(boot_ram.regions, &boot_ram.count);
 
     memcpy(boot_info.regions, boot_ram.regions, sizeof(boot_info.regions));
     boot_info.region_count = boot_ram.count;

@@ -8,6 +8,7 @@
 #include <abi/app.h>
 #include <arch/boot_info.h>
 #include <block/bdev.h>
+#include <block/partition.h>
 #include <drivers/stacked/loop.h>
 #include <drivers/virtio/virtio_blk.h>
 #include <fs/devfs/devfs.h>
@@ -61,6 +62,8 @@ static void init_run(void *argument)
     must(loop_start(), "loop devices");
     must(virtio_blk_init(), "virtio disks");
     must(sysfs_add_group("memory", app_memory_attrs), "/sys/memory");
+    partition_scan();
+    must(sysfs_add_block_devices(), "disks in sysfs");
     must(setup_modules(), "modules");
     must(setup_mounts(), "mounts");
     machine_end(setup_run_app());

@@ -20,6 +20,7 @@ ovmf             /usr/share/OVMF/OVMF_CODE_4M.fd
 xorriso          xorriso
 mtools           mformat
 e2fsprogs        mke2fs
+fdisk            sfdisk
 libcmocka-dev    /usr/include/cmocka.h
 busybox-static   dpkg
 qemu-utils       qemu-img
