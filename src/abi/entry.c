@@ -6,6 +6,7 @@
 #include <rt/app_ops.h>
 
 #include <abi/crash.h>
+#include <abi/halts.h>
 #include <abi/linux.h>
 #include <abi/memory.h>
 #include <abi/process.h>
@@ -133,6 +134,7 @@ static unsigned fault_access(const struct arch_frame *frame)
 static void app_fault_taken(struct arch_frame *frame, uintptr_t address)
 {
     app_call_begin();
+    halts_fix_frame(frame);
     int error = frame->vector == ARCH_VECTOR_NOTICE ? 0 : -EFAULT;
     if (frame->vector == VECTOR_PAGE_FAULT)
         error = memory_populate(address, 1, fault_access(frame));

@@ -9,6 +9,7 @@
 #include <abi/clock.h>
 #include <abi/copy.h>
 #include <abi/linux.h>
+#include <abi/memory.h>
 #include <abi/poll.h>
 #include <abi/signals.h>
 #include <abi/syscalls.h>
@@ -223,8 +224,11 @@ static long wait_for(uint64_t fd, uint64_t events_address, uint64_t most, uint64
 {
     struct file *file;
 
-    if ((int32_t)most <= 0)
+    if ((int32_t)most <= 0 || (uint32_t)most > INT32_MAX / sizeof(struct epoll_event))
         return -EINVAL;
+    if (events_address >= APP_LIMIT ||
+        APP_LIMIT - events_address < (uint32_t)most * sizeof(struct epoll_event))
+        return -EFAULT;               /* also when nothing comes; a hole shows when something does */
     int error = epoll_of(fd, &file);
     if (error)
         return error;

@@ -219,7 +219,9 @@ static int times_in(const struct counter *c, uint64_t address, bool absolute, ui
     const uint64_t value = address + sizeof(struct linux_timespec);
     uint64_t wait_ns;
 
-    int error = clock_duration_in(address, period_ns);
+    int error = app_check_read(address, 2 * sizeof(struct linux_timespec));
+    if (!error)
+        error = clock_duration_in(address, period_ns);
     if (!error)
         error = clock_duration_in(value, &wait_ns);
     if (!error)

@@ -28,6 +28,28 @@ static bool has_position(const struct file *file)
     return type == MODE_FILE || type == MODE_DIR || type == MODE_BLOCK;
 }
 
+static int check(const struct transfer *t, uint64_t address, uint64_t bytes)
+{
+    return t->direction == READ ? app_check_write(address, bytes) : app_check_read(address, bytes);
+}
+
+/* Of a buffer that is not all good: how many bytes of its start are. */
+static noinline uint64_t good_bytes(const struct transfer *t, uint64_t address, uint64_t bytes)
+{
+    uint64_t first = PAGE_BYTES - address % PAGE_BYTES;
+    if (first >= bytes || check(t, address, first))
+        return 0;
+    uint64_t good = 0, bad = (bytes - first) / PAGE_BYTES + 1;  /* pages behind the first */
+    while (bad - good > 1) {
+        uint64_t middle = good + (bad - good) / 2;
+        if (check(t, address, first + middle * PAGE_BYTES))
+            bad = middle;
+        else
+            good = middle;
+    }
+    return first + good * PAGE_BYTES;
+}
+
 /*
  * Into a mapped file: by way of a buffer, since write-back of that file may take the right to write
  * away while the data comes. What is moved is less than @bytes only at the end.
@@ -66,12 +88,16 @@ static ssize_t move_piece(struct transfer *t, uint64_t address, uint64_t bytes)
         return stream->stream_write ? stream->stream_write(t->file, (void *)address, bytes) : -EINVAL;
     if (t->direction == READ && memory_is_shared_file(address, bytes))
         return read_to_mapped(t, address, bytes);
-    if (t->direction == READ) {
-        int error = app_check_write(address, bytes);
-        return error ? error : vfs_read(t->file, (void *)address, bytes, t->offset);
+    int error = check(t, address, bytes);
+    if (error == -EFAULT) {
+        bytes = good_bytes(t, address, bytes);
+        error = bytes ? 0 : error;
     }
-    int error = app_check_read(address, bytes);
-    return error ? error : vfs_write(t->file, (const void *)address, bytes, t->offset);
+    if (error)
+        return error;
+    if (t->direction == READ)
+        return vfs_read(t->file, (void *)address, bytes, t->offset);
+    return vfs_write(t->file, (const void *)address, bytes, t->offset);
 }
 
 /* One buffer, at t->offset. A result below @bytes with *@stop set ends the transfer. */

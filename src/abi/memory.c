@@ -40,6 +40,20 @@ bool memory_covered_locked(uintptr_t start, uintptr_t end)
     return false;
 }
 
+int memory_check_mapped(uintptr_t start, uint64_t bytes)
+{
+    uint64_t rounded = align_up(bytes, PAGE_BYTES);
+
+    if (rounded < bytes || start + rounded < start)
+        return -EINVAL;
+    if (rounded == 0)
+        return 0;
+    mutex_lock(&app_memory.lock);
+    bool covered = memory_covered_locked(start, start + rounded);
+    mutex_unlock(&app_memory.lock);
+    return covered ? 0 : -ENOMEM;
+}
+
 uintptr_t memory_gap_locked(uint64_t bytes)
 {
     uintptr_t start = vma_find_gap(&app_memory.vmas, bytes, KIB(64), app_memory.gap_hint);
@@ -135,6 +149,12 @@ int memory_unmap_locked(uintptr_t start, uint64_t bytes)
 int memory_unmap(uintptr_t start, uint64_t bytes)
 {
     bytes = align_up(bytes, PAGE_BYTES);
+    if (start == 0 && bytes) {        /* nothing is mapped in page 0 */
+        start = PAGE_BYTES;
+        bytes -= PAGE_BYTES;
+        if (!bytes)
+            return 0;
+    }
     if (!memory_range_ok(start, bytes))
         return -EINVAL;
     mutex_lock(&app_memory.lock);

@@ -115,6 +115,8 @@ static inline bool vma_is_shared_file(const struct vma *vma)
 int memory_cut_locked(uintptr_t address);
 /* Whether all of the range is mapped. */
 bool memory_covered_locked(uintptr_t start, uintptr_t end);
+/* For calls that only advise: -EINVAL the range wraps; -ENOMEM not all of it is mapped. */
+int memory_check_mapped(uintptr_t start, uint64_t bytes);
 /* A free range of @bytes for mmap, or 0. */
 uintptr_t memory_gap_locked(uint64_t bytes);
 /* Pages of [@start, @end) in @vma that are present. */

@@ -152,7 +152,7 @@ SYSCALL(madvise)
         return -EINVAL;
     if (args->a[2] == MADV_DONTNEED)
         return memory_discard(args->a[0], args->a[1]);
-    return 0;
+    return memory_check_mapped(args->a[0], args->a[1]);
 }
 
 /* The next shared file in [*@at, @end), referenced, with *@at behind its range; NULL. */
@@ -182,8 +182,10 @@ SYSCALL(msync)
     int error = 0;
 
     if (at % PAGE_BYTES || (flags & ~(uint64_t)(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) ||
-        (flags & (MS_ASYNC | MS_SYNC)) == (MS_ASYNC | MS_SYNC) || end < at)
+        (flags & (MS_ASYNC | MS_SYNC)) == (MS_ASYNC | MS_SYNC))
         return -EINVAL;
+    if (end < at)
+        return -ENOMEM;
     if (at == end)
         return 0;
     mutex_lock(&app_memory.lock);

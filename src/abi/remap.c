@@ -132,8 +132,10 @@ long memory_remap(uintptr_t old, uint64_t old_bytes, uint64_t new_bytes, unsigne
 {
     old_bytes = align_up(old_bytes, PAGE_BYTES);
     new_bytes = align_up(new_bytes, PAGE_BYTES);
-    if (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED) || !memory_range_ok(old, old_bytes) || !new_bytes)
+    if (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED) || old % PAGE_BYTES || !old_bytes || !new_bytes)
         return -EINVAL;
+    if (!memory_range_ok(old, old_bytes))
+        return -EFAULT;
     if (flags & MREMAP_FIXED) {
         if (!(flags & MREMAP_MAYMOVE) || !memory_range_ok(wanted, new_bytes))
             return -EINVAL;

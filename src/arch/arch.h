@@ -426,6 +426,23 @@ static inline void arch_out32(uint16_t port, uint32_t value)
 /* Name and offset for a kernel address, from the table in the image; NULL if unknown. */
 const char *arch_symbol(uintptr_t address, uint64_t *offset);
 
+/* ---- the app's code ---------------------------------------------------------------------------- */
+
+enum arch_insn_kind { ARCH_INSN_PLAIN, ARCH_INSN_CALL, ARCH_INSN_HALT };
+
+/**
+ * arch_insn_decode() - the length of the instruction at the start of @code.
+ * @bytes: how many may be looked at.
+ * Returns 0 if no instruction that a program could execute lies there, or it is cut off. A halt
+ * counts, because some programs have one where they mean to crash; it has one byte.
+ */
+unsigned arch_insn_decode(const uint8_t *code, size_t bytes, enum arch_insn_kind *kind);
+#define ARCH_CALL_BYTES_MAX 8         /* none is longer */
+/* What is put where a halt was: one byte, and what it raises, behind it, and what the halt would. */
+#define ARCH_TRAP_INSN 0xcc
+#define ARCH_VECTOR_TRAP 3
+#define ARCH_VECTOR_PRIVILEGE 13
+
 /* ---- what the port calls ----------------------------------------------------------------------- */
 
 enum arch_fault_kind {

@@ -173,6 +173,9 @@ breakpoint 5 SIGTRAP: breakpoint
 non-canonical 11 general protection fault
 kernel-call 11 tried to execute 0xffff800000000000
 stack-overflow 11 just below the main stack, which has overflowed
+thread-overflow 11 just below a stack, which has overflowed
+halt 11 SIGSEGV: privileged instruction (hlt)
+heap-twice 11 SIGSEGV: privileged instruction (hlt)
 lost-stack 11 tried to write to 0xfff8
 bad-stack 11 SIGSEGV
 bad-return 11 tried to read 0x10000
@@ -182,6 +185,40 @@ terminate 15 ended by SIGTERM
 ignored 12 crash: still here
 blocked 1 crash: SIGHUP waits: 1
 out-of-memory 0 out of memory
+TABLE
+
+at=$(nm "$BUILD/spillway.debug" | awk '$3 == "vfs_open" { print $1 }')
+run_guest --kernel --app "$TMP/crash" --append "env=AT=$at" -- kernel-write
+assert_status 'a write to the text of the kernel is 204' 204
+assert_contains 'it is named' "tried to write to 0x$at"
+assert_contains 'as the kernel'"'"'s' "it lies in the kernel's half of the address space"
+assert_matches 'with a backtrace' '^    #0 0x[0-9a-f]+ kernel_write\+0x'
+
+# Stripped: functions by .eh_frame, and a backtrace of bare addresses.
+strip -o "$TMP/stripped" "$TMP/crash"
+run_guest --kernel --app "$TMP/stripped" -- halt
+assert_status 'hlt in a stripped program is 204' 204
+assert_contains 'and SIGSEGV, as on Linux' 'SIGSEGV: privileged instruction (hlt)'
+assert_matches 'its backtrace is of addresses' '^    #1 0x[0-9a-f]+ \?( |$)'
+assert_lacks 'and has no names' '+0x'
+
+# ---- who was running, and who called: WAY FUNCTION CALLER... (in this order, with others between them) ----
+while read -r way names; do
+    run_guest --kernel --app "$TMP/crash" -- "$way"
+    assert_equal "crash $way: the backtrace names $names" "$(sed -nE 's/^    #[0-9]+ 0x[0-9a-f]+( \?)? ([a-z_0-9]+)\+0x[0-9a-f]+.*/\2/p' "$OUT" |
+        grep -xE "${names// /|}" | uniq | tr '\n' ' ')" "$names "
+done <<'TABLE'
+divide divide main
+null-call main
+write-text write_text main
+stack-overflow recurse stack_overflow main
+thread-overflow recurse thread_overflow start
+thread in_thread start
+lost-stack lost_stack
+out-of-memory out_of_memory main
+abort raise abort aborts main
+terminate kill main
+heap-twice __libc_free heap_twice main
 TABLE
 
 run_guest --app "$TMP/crash" -- handled

@@ -32,6 +32,7 @@ VECTOR_IRQ_FIRST        equ 32
 VECTOR_SYSCALL          equ 0x100
 VECTOR_NMI              equ 2
 NMI_CARRY               equ X86_IST_SHIFT / 2
+FLAG_IF                 equ 1 << 9
 
 %macro SAVE_REGISTERS 0
         push    rax
@@ -197,6 +198,7 @@ x86_syscall_entry:
         mov     rsp, [gs:CPU_HOME_TOP]
         push    KERNEL_DS
         push    qword [gs:CPU_SCRATCH0]
+        or      r11d, FLAG_IF           ; in ring 0 the app's popf can clear it; it comes back here at the latest
         push    r11
         push    KERNEL_CS
         push    rcx
