@@ -29,6 +29,9 @@ SYSCALL(quietly_missing);
 /* For calls that ask for what is so anyway: 0. */
 SYSCALL(nothing_to_do);
 
+/* Extended attributes: no filesystem here has them. */
+SYSCALL(no_attributes);
+
 /* io.c */
 SYSCALL(read); SYSCALL(write); SYSCALL(pread64); SYSCALL(pwrite64); SYSCALL(readv); SYSCALL(writev);
 SYSCALL(preadv); SYSCALL(pwritev); SYSCALL(preadv2); SYSCALL(pwritev2); SYSCALL(lseek);

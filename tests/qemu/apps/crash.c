@@ -78,13 +78,16 @@ static void ignored(void)
     raise(SIGUSR2);
 }
 
-static void on_signal(int signal) { (void)signal; }
+static volatile sig_atomic_t signals_seen;
+static void on_signal(int signal) { signals_seen += signal; }
 
 static void handled(void)
 {
     signal(SIGUSR1, on_signal);
     signal(SIGUSR1, on_signal);
     raise(SIGUSR1);
+    printf("crash: the handler saw %d\n", (int)signals_seen);
+    exit(0);
 }
 
 static void blocked(void)
