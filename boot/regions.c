@@ -5,7 +5,7 @@
  *     boot_ram            all usable RAM, what the direct map covers
  *     boot_info.regions   without page 0, the image and the modules: what may be handed out
  *
- * A map with more than BOOT_REGIONS_MAX pieces loses the ones that come last.
+ * A map with more than BOOT_REGIONS_MAX pieces, neighbours taken for one, loses the ones that come last.
  */
 #include <arch/arch.h>
 #include <lib/bits.h>
@@ -19,22 +19,36 @@ struct boot_ram boot_ram;
 static struct boot_region reserved[BOOT_REGIONS_MAX];
 static uint32_t reserved_count;
 
+static void remove_at(struct boot_region *list, uint32_t *count, uint32_t at)
+{
+    memmove(&list[at], &list[at + 1], (*count - at - 1) * sizeof(*list));
+    (*count)--;
+}
+
+static void merge(struct boot_region *list, uint32_t *count)
+{
+    for (uint32_t i = 0; i + 1 < *count;) {
+        if (list[i + 1].start > list[i].end) {
+            i++;
+            continue;
+        }
+        list[i].end = MAX(list[i].end, list[i + 1].end);
+        remove_at(list, count, i + 1);
+    }
+}
+
+/* A full list may have neighbours that are one: firmware's maps have many small pieces. */
 static void insert(struct boot_region *list, uint32_t *count, uint64_t start, uint64_t end)
 {
+    if (*count == BOOT_REGIONS_MAX)
+        merge(list, count);
     uint32_t at = *count;
-
     if (start >= end || at == BOOT_REGIONS_MAX)
         return;
     for (; at > 0 && list[at - 1].start > start; at--)
         list[at] = list[at - 1];
     list[at] = (struct boot_region){ start, end };
     (*count)++;
-}
-
-static void remove_at(struct boot_region *list, uint32_t *count, uint32_t at)
-{
-    memmove(&list[at], &list[at + 1], (*count - at - 1) * sizeof(*list));
-    (*count)--;
 }
 
 /* Takes [start, end) out of every element. */
@@ -52,18 +66,6 @@ static void cut(struct boot_region *list, uint32_t *count, uint64_t start, uint6
         insert(list, count, r.start, MIN(r.end, start));
         insert(list, count, MAX(r.start, end), r.end);
         i = 0;
-    }
-}
-
-static void merge(struct boot_region *list, uint32_t *count)
-{
-    for (uint32_t i = 0; i + 1 < *count;) {
-        if (list[i + 1].start > list[i].end) {
-            i++;
-            continue;
-        }
-        list[i].end = MAX(list[i].end, list[i + 1].end);
-        remove_at(list, count, i + 1);
     }
 }
 

@@ -26,7 +26,7 @@ function(host_target target)
     add_dependencies(${target} gen_headers)
     target_include_directories(${target} PRIVATE
         ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/src/arch/x86_64 ${GEN_DIR})
-    target_compile_definitions(${target} PRIVATE SPILLWAY_HOST=1 SPILLWAY_FAIL=1 ${SPILLWAY_DEFINITIONS})
+    target_compile_definitions(${target} PRIVATE SPILLWAY_HOST=1 SPILLWAY_FAIL=1 SPILLWAY_LOCK_ORDER=1 ${SPILLWAY_DEFINITIONS})
     target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:C>:${HOST_C_FLAGS}>)
 endfunction()
 

@@ -19,7 +19,10 @@
 # make_tower FILE ARGS...       ./spillway tower -o FILE ARGS
 # check_tower NAME FILE LEVELS  a case: e2fsck is clean on every level
 # build_app SOURCE OUTPUT       musl-gcc -static
-# build_variant no-probes       builds that variant; guests boot it from here on (see: ./spillway help build)
+# build_variant no-probes       builds that variant (or several in one: debug guest-tests); guests boot it from here on
+#                               (see: ./spillway help build)
+# wanted NAME                   false when only other cases were asked for, so that NAME need not be run (for scripts in
+#                               which each case is a run of its own): ./spillway test sources names them in SPILLWAY_CASES
 # finish                        ends the script: status 1 when a case failed
 # A failed assertion shows the last lines of OUT. TMP is a folder of the script's own, removed at its end.
 # shellcheck shell=bash
@@ -37,6 +40,15 @@ CASES_FAILED=0
 : >"$OUT"
 
 ok() { echo "ok $1"; }
+
+wanted() {
+    local name
+    [ -n "${SPILLWAY_CASES:-}" ] || return 0
+    while IFS= read -r name; do
+        [[ $1 != "$name"* && $name != "$1"* ]] || return 0
+    done <<<"$SPILLWAY_CASES"
+    return 1
+}
 
 not_ok() {
     CASES_FAILED=$((CASES_FAILED + 1))
@@ -103,12 +115,15 @@ check_tower() {
 build_app() { musl-gcc -static -O2 -pthread -o "$2" "$1"; }
 
 build_variant() {
-    if ! "$ROOT/spillway" build "--$1" >"$TMP/build.log" 2>&1; then
-        not_ok "build of the variant $1" "it does not build"
+    local variant
+    if ! "$ROOT/spillway" build "${@/#/--}" >"$TMP/build.log" 2>&1; then
+        not_ok "build of the variant $*" "it does not build"
         cat "$TMP/build.log"
         exit 1
     fi
-    BUILD=$BUILD/$1
+    for variant; do
+        BUILD=$BUILD/$variant
+    done
     APPS=$BUILD/apps
     export SPILLWAY_BUILD=$BUILD
 }

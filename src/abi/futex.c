@@ -27,7 +27,7 @@ struct futex_waiter {                 /* on the waiting thread's stack */
     struct futex_bucket *bucket;      /* NULL: woken */
 };
 
-static struct futex_bucket buckets[BUCKETS];
+static struct futex_bucket buckets[BUCKETS] = {[0 ... BUCKETS - 1] = {.lock = SPINLOCK_NAMED("futex bucket")}};
 
 void futex_start(void)
 {
@@ -185,7 +185,7 @@ static bool lock_two(struct futex_bucket *a, struct futex_bucket *b)
     }
     bool irq = spin_lock(&a->lock);
     if (a != b)
-        spin_lock(&b->lock);
+        spin_lock_nested(&b->lock, 1);
     return irq;
 }
 

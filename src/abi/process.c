@@ -11,7 +11,7 @@
 #include <rt/machine.h>
 
 struct app app = {
-    .lock = SPINLOCK_INIT,
+    .lock = SPINLOCK_NAMED("app"),
     .threads = LIST_INIT(app.threads),
     .umask = 022,
     .quiet = WAITQ_INIT(app.quiet),
@@ -177,6 +177,7 @@ void app_call_begin(void)
 
 void app_call_end(void)
 {
+    lock_order_none_held("a system call");
     if (app_ending())
         app_thread_exit(0);
     busy_remove();

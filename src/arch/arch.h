@@ -205,7 +205,7 @@ void arch_cpu_set_stacks(struct arch_cpu *cpu, const struct arch_cpu_stacks *sta
 
 struct arch_cpu_info {
     uint32_t hardware_id;             /* of the local interrupt controller */
-    uint32_t node;                    /* memory node: 0, 1, ... below 64, no gaps; 0 by default */
+    uint32_t node;                    /* memory node: 0, 1, ... without gaps; 0 by default */
 };
 
 /* The processors that the firmware lists and that can run, this one first; the count, at most @max. */
@@ -231,12 +231,13 @@ void arch_stop_others(void);
 void arch_spin_wait(void);
 
 /* The memory nodes that the firmware lists: [start, end) of physical memory, in any order, not
- * necessarily page-aligned or RAM, and no truer than the firmware; the count, at most @max. */
+ * necessarily page-aligned or RAM, and no truer than the firmware. */
 struct arch_memory_node {
     uint64_t start, end;
     uint32_t node;
 };
-uint32_t arch_memory_nodes(struct arch_memory_node *nodes, uint32_t max);
+/* Returns how many it lists, of which @nodes got the first @max. -EINVAL: its table is damaged. */
+int arch_memory_nodes(struct arch_memory_node *nodes, uint32_t max);
 
 /* ---- memory ------------------------------------------------------------------------------------ */
 
@@ -244,6 +245,7 @@ uint32_t arch_memory_nodes(struct arch_memory_node *nodes, uint32_t max);
 #define ARCH_WRITE 2u
 #define ARCH_EXEC 4u
 #define ARCH_UNCACHED 8u
+#define ARCH_COMBINED 16u                             /* not cached, but writes may be combined: a screen */
 
 /* All of physical memory is mapped, read-write and not executable, at a fixed offset. */
 extern uint64_t arch_direct_map;
@@ -288,6 +290,9 @@ int arch_zero(void *dst, size_t bytes);               /* the same for memset 0 *
 /* ---- time, console, end ------------------------------------------------------------------------ */
 
 uint64_t arch_now_ns(void);                           /* monotonic, the same on all CPUs */
+/* What the clock's rate was measured with when the machine started, and what came out; 0: with nothing,
+ * it is a guess. */
+const char *arch_clock_measured(uint64_t *hz);
 uint64_t arch_wall_ns(void);                          /* since 1970, read once from the clock chip */
 void arch_timer_arm(uint64_t deadline_ns);            /* this CPU; UINT64_MAX disarms */
 
@@ -300,11 +305,23 @@ extern const struct arch_vdso arch_vdso;
 void arch_vdso_write_data(void *page);                /* app memory, present and writable */
 
 void arch_console_write(const char *text, size_t bytes);   /* any context; polls */
+/* To the machine's debug port (QEMU's isa-debugcon), where nobody may listen. Any context. */
+void arch_debug_write(const char *text, size_t bytes);
 /* What was typed since the last call, at most @bytes; 0 if nothing. Never waits. */
 size_t arch_console_read(char *text, size_t bytes);
 struct irq;
 /* From now on @irq is raised when something was typed that has not been read. -ENODEV: look yourself. */
 int arch_console_listen(struct irq *irq);
+
+/*
+ * The screen shows what arch_console_write() was given. At first it is painted at once, and again when
+ * arch_stop_others() was called; in between, after arch_screen_defer(), by arch_screen_paint(), which one thread
+ * calls when arch_screen_stale().
+ */
+bool arch_screen_size(uint32_t *cols, uint32_t *rows);     /* in characters; false: there is none */
+void arch_screen_defer(void);
+bool arch_screen_stale(void);
+void arch_screen_paint(void);
 /* Ends the machine; @status is the contract's. Never returns. */
 noreturn_fn void arch_machine_exit(unsigned status);
 
@@ -396,7 +413,9 @@ struct arch_upcalls {
     noreturn_fn void (*kernel_fault)(struct arch_frame *frame, enum arch_fault_kind kind, uintptr_t address);
     /* A zeroed frame for a page table (physical address), or 0. */
     uint64_t (*table_page)(void);
-    void (*table_page_free)(uint64_t phys);
+    /* The same for what a CPU in memory node @node has of its own. */
+    uint64_t (*cpu_page)(uint32_t node);
+    void (*table_page_free)(uint64_t phys);   /* either */
 };
 extern const struct arch_upcalls arch_upcalls;
 

@@ -20,7 +20,7 @@
 #define RESERVE_PAGES 16u
 #define DEFAULT_BUF_BYTES 1024u
 
-static struct spinlock registry_lock = SPINLOCK_INIT;
+static struct spinlock registry_lock = SPINLOCK_NAMED("block devices");
 static struct list registry = LIST_INIT(registry);     /* registry_lock */
 static struct mutex transitions = MUTEX_INIT(transitions);
 
@@ -43,6 +43,7 @@ int bdev_register(struct bdev *bdev)
     bdev->claimed = false;
     bdev->bufs = NULL;
     bdev->reserve = (struct bio_reserve){.lock = SPINLOCK_INIT};
+    spin_name(&bdev->reserve.lock, "bio reserve");
     list_init(&bdev->reserve.free);
     waitq_init(&bdev->reserve.waiters);
 

@@ -179,6 +179,7 @@ int bdev_submit_stacked_body(struct bdev *bdev, struct bio *bio);
 noinline __attribute__((noclone, noipa))
 int bdev_submit_stacked_body(struct bdev *bdev, struct bio *bio)
 {
+    lock_order_probe("the probe bdev_submit_stacked");
     bdev->ops->submit_stacked(bdev, bio);
     return 0;
 }

@@ -16,7 +16,7 @@
 
 #define BUF_FLOOR 16u
 
-static struct spinlock caches_lock = SPINLOCK_INIT;
+static struct spinlock caches_lock = SPINLOCK_NAMED("all buffer caches");
 static struct list caches = LIST_INIT(caches);         /* caches_lock */
 
 static struct list *chain(struct buf_cache *cache, uint64_t block)
@@ -54,7 +54,7 @@ static struct buf *make(struct buf_cache *cache)
         return NULL;
     }
     buf->bdev = cache->bdev;
-    mutex_init(&buf->lock);
+    mutex_init(&buf->lock);           /* its class comes with its block */
     list_init(&buf->hash_link);
     list_init(&buf->lru_link);
     list_init(&buf->dirty_link);
@@ -141,6 +141,8 @@ int buf_get(struct buf_cache *cache, uint64_t block, struct buf **out)
     } else {
         buf = fresh;
         buf->block = block;
+        /* A loop may have got its contents, and so its level, after the cache was made. */
+        mutex_set_class(&buf->lock, LOCK_CLASS_HERE("buffer"), cache->bdev->level);
         buf->refs = 1;
         list_push_front(chain(cache, block), &buf->hash_link);
     }
@@ -280,6 +282,7 @@ int buf_cache_create(struct bdev *bdev, uint32_t block_bytes)
         return -ENOMEM;
     cache->bdev = bdev;
     cache->block_bytes = block_bytes;
+    spin_name(&cache->lock, "buffer cache");
     waitq_init(&cache->writers);
     list_init(&cache->free);
     list_init(&cache->lru);

@@ -34,7 +34,7 @@ static const struct bio_done batch_done = {.end_io = batch_end_io};
 
 void io_batch_init(struct io_batch *batch)
 {
-    batch->lock = (struct spinlock)SPINLOCK_INIT;
+    spin_init(&batch->lock, "I/O batch");
     batch->pending = 1;
     batch->error = 0;
     batch->refused = false;

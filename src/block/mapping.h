@@ -67,9 +67,13 @@ struct mapping {
     bool reserve;                     /* may use the reserve pages: set it below a loop */
     uint32_t read_ahead;              /* pages, with start_read; 0 above a stacked device */
     uint64_t read_next;               /* the page at which a sequential read would go on; a hint */
+    struct lock_dep page_dep;         /* of the locks of its pages: of a debug build */
 };
 
 void mapping_init(struct mapping *mapping, const struct mapping_ops *ops);
+/* The level of the device below, for the lock-order checker. */
+#define mapping_set_level(mapping, level)                                                           \
+    lock_dep_set(&(mapping)->page_dep, LOCK_CLASS_HERE("page"), level)
 /*
  * Drops all pages; none may be dirty, locked or referenced (unless the inode was deleted:
  * @discard).

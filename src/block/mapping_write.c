@@ -70,6 +70,7 @@ static void collect(struct round *round)
         }
         page->refs++;
         page->locked = true;
+        lock_order_got(&mapping->page_dep, page, LOCK_TRY, 0, LOCK_WHERE);
         begin_write_locked(round, page);
     }
     spin_unlock(&page_cache.lock, irq);

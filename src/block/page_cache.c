@@ -13,7 +13,7 @@
 
 static struct list early_hash[EARLY_HASH_COUNT];
 struct page_cache page_cache = {
-    .lock = SPINLOCK_INIT,
+    .lock = SPINLOCK_NAMED("page cache"),
     .lru = LIST_INIT(page_cache.lru),
     .free = LIST_INIT(page_cache.free),
 };
@@ -162,6 +162,8 @@ bool cpage_insert(struct mapping *mapping, uint64_t index, struct cpage *page)
         page_cache.cached++;
     }
     spin_unlock(&page_cache.lock, irq);
+    if (!taken)
+        lock_order_got(&mapping->page_dep, page, LOCK_TRY, 0, LOCK_WHERE);
     return !taken;
 }
 
@@ -216,16 +218,19 @@ void cpage_lock(struct mapping *mapping, struct cpage *page)
 {
     struct waiter waiter;
 
+    lock_order_take(&mapping->page_dep, page, 0, 0, LOCK_WHERE);
     while (!try_lock(page)) {
         waitq_enter(&mapping->waiters, &waiter);
         if (__atomic_load_n(&page->locked, __ATOMIC_ACQUIRE))
             waitq_wait(&mapping->waiters, &waiter, WAIT_FOREVER);
         waitq_leave(&mapping->waiters, &waiter);
     }
+    lock_order_got(&mapping->page_dep, page, 0, 0, LOCK_WHERE);
 }
 
 void cpage_unlock(struct mapping *mapping, struct cpage *page)
 {
+    lock_order_drop(&mapping->page_dep, page, 0, LOCK_WHERE);
     bool irq = spin_lock(&page_cache.lock);
 
     ASSERT(page->locked, "who unlocks a page has locked it");

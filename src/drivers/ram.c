@@ -18,7 +18,7 @@ struct ram_disk {
 };
 
 static uint8_t minors[RAM_MAX / 8];
-static struct spinlock minors_lock = SPINLOCK_INIT;    /* minors */
+static struct spinlock minors_lock = SPINLOCK_NAMED("ram minors");    /* minors */
 
 static void ram_copy(struct ram_disk *ram, enum bio_op op, uint64_t offset, char *data,
                      uint32_t bytes)

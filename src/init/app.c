@@ -10,7 +10,7 @@
 #include <rt/param.h>
 #include <vfs/vfs.h>
 
-unsigned setup_run_app(void)
+static unsigned run_app(void)
 {
     const char *path = params.app ? params.app : setup_only_module[0] ? setup_only_module : NULL;
     if (!path) {
@@ -28,8 +28,13 @@ unsigned setup_run_app(void)
     static const char *argv[PARAM_ARGS_MAX + 2];
     argv[0] = name;
     memcpy(&argv[1], params.args, params.arg_count * sizeof(argv[0]));
-    unsigned status = app_load_and_run(path, params.arg_count + 1, argv, params.env_count, params.env);
-    err = vfs_unmount_all();
+    return app_load_and_run(path, params.arg_count + 1, argv, params.env_count, params.env);
+}
+
+unsigned setup_run_app(void)
+{
+    unsigned status = run_app();
+    int err = vfs_unmount_all();
     if (err)
         console_printf("spillway: unmounting at the end failed: %s\n", errno_name(-err));
     return err && status == 0 ? EXIT_SETUP : status;

@@ -19,10 +19,13 @@
 #include <rt/cpu.h>
 #include <rt/log.h>
 #include <rt/machine.h>
+#include <rt/node.h>
 #include <rt/page.h>
 #include <rt/param.h>
 #include <rt/sched.h>
+#include <rt/screen.h>
 #include <rt/stack.h>
+#include <rt/stats.h>
 #include <rt/thread.h>
 #include <rt/work.h>
 #include <rt/xstack.h>
@@ -45,7 +48,15 @@ static void init_run(void *argument)
 {
     (void)argument;
     must(log_start(), "the log thread");
+    must(screen_start(), "the thread that paints the screen");
+    uint64_t clock_hz;
+    const char *measured_with = arch_clock_measured(&clock_hz);
+    if (clock_hz)
+        log_debug("clock: %lu kHz, measured with %s", clock_hz / 1000, measured_with);
+    else
+        log_warn("clock: no timer to measure its rate with; times are wrong by an unknown factor");
     must(work_start(), "the worker threads");
+    must(stats_start(), "the thread of stats=");
     must(vfs_start(), "the root filesystem");
     must(loop_start(), "loop devices");
     must(virtio_blk_init(), "virtio disks");
@@ -72,7 +83,7 @@ void kernel_main(void)
     boot_stack->owner = cpu->idle;
     cpu->idle->home = cpu->idle->stack = boot_stack;
     struct arch_cpu_stacks stacks = {0};
-    must(cpu_map_stacks(&stacks), "guarded stacks for CPU 0");
+    must(cpu_map_stacks(cpu->node, &stacks), "guarded stacks for CPU 0");
     arch_cpu_set_stacks(&cpu->arch, &stacks);
     uint32_t cpus_up = cpu_start_all((uint32_t)params.cpus);
     params_check_cpus(cpus_up);
@@ -82,6 +93,7 @@ void kernel_main(void)
     console_printf("memory: %lu MiB, %lu MiB free; CPUs in use: %u\n",
                    (unsigned long)(page_count_total() >> 8), (unsigned long)(page_count_free() >> 8),
                    cpus_up);
+    node_print();
     must(thread_create(&init_def, NULL, NULL), "the init thread");
     arch_irq_enable();
     sched_idle_loop();

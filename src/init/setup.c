@@ -63,10 +63,20 @@ int setup_modules(void)
     return 0;
 }
 
+/* The mounts before this one are left clean. */
 noreturn_fn static void mount_failed(const char *spec, const char *what, int err)
 {
     console_printf("spillway: mount=%s: %s: %s\n", spec, what, errno_name(-err));
+    vfs_unmount_all();
     machine_end(EXIT_SETUP);
+}
+
+static bool needs_device(const char *type_name)
+{
+    for (const struct fs_type *const *type = fs_types; *type; type++)
+        if (strcmp((*type)->name, type_name) == 0)
+            return (*type)->needs_device;
+    return false;                     /* vfs_mount() says that there is no such type */
 }
 
 /* mkdir -p */
@@ -127,8 +137,7 @@ static void mount_one(const char *spec)
     int err = make_directories(target);
     if (err)
         mount_failed(spec, "its directory cannot be made", err);
-    bool device = strcmp(type_name, "tmpfs") && strcmp(type_name, "sysfs") && strcmp(type_name, "devfs");
-    err = device ? attach_if_file(source, PATH_BYTES_MAX / 2) : 0;
+    err = needs_device(type_name) ? attach_if_file(source, PATH_BYTES_MAX / 2) : 0;
     if (err)
         mount_failed(spec, "its source cannot be opened", err);
     err = vfs_mount(source, target, type_name, 0, "");

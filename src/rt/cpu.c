@@ -8,6 +8,7 @@
 #include <rt/assert.h>
 #include <rt/heap.h>
 #include <rt/log.h>
+#include <rt/node.h>
 #include <rt/sched.h>
 #include <rt/stack.h>
 #include <rt/thread.h>
@@ -23,6 +24,9 @@ struct cpu *sched_boot_cpu(void) { return &boot_cpu; }
 
 static void init_cpu(struct cpu *cpu, struct thread *idle, uint32_t index)
 {
+    spin_name(&cpu->run_lock, "CPU run list");
+    spin_name(&cpu->timer_lock, "CPU timers");
+    spin_name(&cpu->work_lock, "CPU work");
     list_init(&cpu->ready);
     list_init(&cpu->timers);
     list_init(&cpu->work);
@@ -46,27 +50,30 @@ static void init_cpu(struct cpu *cpu, struct thread *idle, uint32_t index)
 
 void sched_init(void)
 {
+    struct arch_cpu_info self;
     init_cpu(&boot_cpu, &boot_idle, 0);
+    arch_cpus_find(&self, 1);
+    boot_cpu.node = node_of_cpu(&self);
     cpus[0] = &boot_cpu;
     cpu_count = 1;
     arch_adopt_thread(&boot_idle.arch);
 }
 
-int cpu_map_stacks(struct arch_cpu_stacks *stacks)
+int cpu_map_stacks(uint32_t node, struct arch_cpu_stacks *stacks)
 {
     static const char *const labels[8] = {NULL,  NULL,  "page fault", "double fault",
                                           "NMI", "#MC", "exception",  "debug"};
     struct stack *stack;
-    int err = stack_map(4 * PAGE_BYTES, STACK_IRQ, "interrupt", &stack);
+    int err = stack_map_on(node, 4 * PAGE_BYTES, STACK_IRQ, "interrupt", &stack);
     if (err)
         return err;
     stacks->irq_top = stack->top;
-    err = stack_map(4 * PAGE_BYTES, STACK_REPORT, "report", &stack);
+    err = stack_map_on(node, 4 * PAGE_BYTES, STACK_REPORT, "report", &stack);
     if (err)
         return err;
     stacks->report_top = stack->top;
     for (unsigned i = 2; i < 8; i++) {
-        err = stack_map(2 * PAGE_BYTES, STACK_IST, labels[i], &stack);
+        err = stack_map_on(node, 2 * PAGE_BYTES, STACK_IST, labels[i], &stack);
         if (err)
             return err;
         stacks->ist_top[i] = stack->top;
@@ -84,19 +91,21 @@ noreturn_fn void cpu_entry(struct arch_cpu *arch)
 
 static int start_one(uint32_t index, const struct arch_cpu_info *info)
 {
-    struct cpu *cpu = heap_zalloc(sizeof(*cpu));
-    struct thread *idle = heap_zalloc(sizeof(*idle));
+    const uint32_t node = node_of_cpu(info);
+    const struct arch_cpu_info believed = {info->hardware_id, node};
+    struct cpu *cpu = heap_zalloc_on(node, sizeof(*cpu));
+    struct thread *idle = heap_zalloc_on(node, sizeof(*idle));
     struct arch_cpu_stacks stacks = {0};
     struct stack *stack;
-    if (!cpu || !idle || cpu_map_stacks(&stacks) ||
-        stack_map(2 * PAGE_BYTES, STACK_IDLE, "idle", &stack))
+    if (!cpu || !idle || cpu_map_stacks(node, &stacks) ||
+        stack_map_on(node, 2 * PAGE_BYTES, STACK_IDLE, "idle", &stack))
         return -ENOMEM;
     init_cpu(cpu, idle, index);
     idle->home = idle->stack = stack;
     stack->owner = idle;
-    cpu->node = info->node;
+    cpu->node = node;
     cpus[index] = cpu;
-    int err = arch_cpu_start(&cpu->arch, index, info, &stacks, stack->top);
+    int err = arch_cpu_start(&cpu->arch, index, &believed, &stacks, stack->top);
     while (!err && !__atomic_load_n(&cpu->online, __ATOMIC_ACQUIRE))
         arch_spin_wait();
     return err;
@@ -106,7 +115,6 @@ uint32_t cpu_start_all(uint32_t most)
 {
     static struct arch_cpu_info infos[CPUS_MAX];
     uint32_t found = arch_cpus_find(infos, CPUS_MAX), index = 1;
-    boot_cpu.node = infos[0].node;
     for (uint32_t i = 1; i < found && index < most; i++) {
         int err = start_one(index, &infos[i]);
         if (err) {

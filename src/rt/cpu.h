@@ -32,6 +32,7 @@ struct cpu {
     bool worker_waits;                /* work_lock; for work, not inside some execute() */
     struct thread *worker;
     uint32_t spin_depth;              /* spin locks held here */
+    struct lock_cpu_list locks;       /* which: of a debug build */
 };
 
 extern struct cpu *cpus[CPUS_MAX];
@@ -41,8 +42,8 @@ static inline struct cpu *this_cpu(void) { return (struct cpu *)arch_cpu(); }
 
 /* Makes CPU 0's area and turns the boot context into its idle thread. */
 void sched_init(void);
-/* Maps the guarded interrupt, IST and report stacks of a CPU. -ENOMEM. */
-int cpu_map_stacks(struct arch_cpu_stacks *stacks);
+/* Maps the guarded interrupt, IST and report stacks of a CPU in memory node @node. -ENOMEM. */
+int cpu_map_stacks(uint32_t node, struct arch_cpu_stacks *stacks);
 /* Starts all other processors that the firmware lists, at most @most in all; how many run then. */
 uint32_t cpu_start_all(uint32_t most);
 /* The boot context becomes the idle loop; never returns. */

@@ -7,6 +7,9 @@
 
 void *heap_alloc(size_t bytes);       /* NULL when memory is out */
 void *heap_zalloc(size_t bytes);
+/* The same from memory node @node if it has some; the others prefer that of this CPU. */
+void *heap_alloc_on(uint32_t node, size_t bytes);
+void *heap_zalloc_on(uint32_t node, size_t bytes);
 void heap_free(void *p);              /* NULL is allowed */
 char *heap_strdup(const char *s);
 uint64_t heap_bytes_in_use(void);

@@ -9,6 +9,7 @@
 #include <lib/format.h>
 #include <lib/string.h>
 #include <rt/cpu.h>
+#include <rt/screen.h>
 #include <rt/sync.h>
 #include <rt/thread.h>
 
@@ -23,13 +24,13 @@ struct log_line {
     uint8_t level, arg_count;
 };
 
-static struct spinlock ring_lock;
+static struct spinlock ring_lock = SPINLOCK_NAMED("log ring");
 static struct log_line ring[RING_LINES];
 static uint64_t ring_head, ring_tail, lines_lost;      /* ring_lock; head: next to write */
 static enum log_level shown_level = LOG_INFO;
 static struct thread *log_thread;
 
-static struct spinlock console_lock;
+static struct spinlock console_lock = SPINLOCK_NAMED("console");
 static bool at_line_start = true;
 
 /* ---- console ---- */
@@ -49,9 +50,17 @@ void console_write(const char *text, size_t bytes)
         bool irq = spin_lock(&console_lock);
         write_locked(text, part);
         spin_unlock(&console_lock, irq);
+        screen_touched();
         text += part;
         bytes -= part;
     }
+}
+
+void console_defer_screen(void)
+{
+    bool irq = spin_lock(&console_lock);
+    arch_screen_defer();
+    spin_unlock(&console_lock, irq);
 }
 
 /* A whole line of the kernel's own: starts in column 0. In a report the lock may be held by what died. */
@@ -64,6 +73,7 @@ static void write_line(const char *text, size_t bytes)
     write_locked(text, bytes);
     if (!broken)
         spin_unlock(&console_lock, irq);
+    screen_touched();
 }
 
 static void console_vprintf(const char *format, va_list ap)
@@ -144,6 +154,7 @@ void log_flush(void)
 {
     struct log_line line;
     uint64_t lost;
+    lock_order_warn();
     while (take_line(&line, &lost))
         print_line(&line);
     if (lost)
@@ -166,6 +177,7 @@ void log_stop_others(void)
     if (stopped)
         return;
     stopped = true;
+    lock_order_stop();
     uint64_t deadline_ns = arch_now_ns() + 100 * NS_PER_MS;
     take_over(&ring_lock, deadline_ns);
     take_over(&console_lock, deadline_ns);

@@ -4,8 +4,10 @@
 
 #include <arch/arch.h>
 #include <lib/format.h>
+#include <rt/lock_order.h>
 #include <rt/log.h>
 #include <rt/stack.h>
+#include <rt/stats.h>
 #include <rt/xstack.h>
 
 struct app_end app_end;
@@ -17,11 +19,13 @@ noreturn_fn void machine_end(unsigned status)
     struct xstack_totals t;
     arch_irq_disable();               /* nobody else runs, so nobody prints after the last line */
     log_flush();
+    lock_order_summary();
     unsigned long deepest = stack_deepest();   /* takes locks: while their holders run */
     log_stop_others();
     log_flush();
     xstack_print_depths();
     xstack_totals(&t);
+    stats_end(&t, deepest);
     strbuf_init(&sb, extra, sizeof(extra));
     if (app_end.app_status > EXIT_APP_MAX)
         strbuf_printf(&sb, " app_status=%d", app_end.app_status);

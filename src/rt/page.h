@@ -2,6 +2,9 @@
 /*
  * Page frames: a buddy allocator over all of RAM, addressed through the direct map. When frames run
  * low it asks the registered shrinkers for clean pages; it never writes and never waits for I/O.
+ *
+ * With several memory nodes (node.h) an allocation prefers the node of its CPU, or the one it names, and takes from
+ * another before it asks the shrinkers.
  */
 #pragma once
 
@@ -18,11 +21,21 @@ void page_init(void);
  */
 void *page_alloc(unsigned order);
 void *page_alloc_zeroed(unsigned order);
+/* The same, preferring @node, below node_count. */
+void *page_alloc_on(uint32_t node, unsigned order);
+void *page_alloc_zeroed_on(uint32_t node, unsigned order);
 void *page_try_alloc(void);           /* one frame, without asking the caches: for the switch of threads */
 void page_free(void *pages, unsigned order);
 /* The order of an allocated block, from its first address. */
 unsigned page_order(const void *pages);
 uint64_t page_count_total(void);
+/* The node that a frame of RAM belongs to. */
+uint32_t page_node(const void *page);
+struct page_node_counts {
+    uint64_t total, free;             /* frames */
+    uint64_t elsewhere;               /* frames that were to come from this node and came from another, ever */
+};
+void page_node_counts(uint32_t node, struct page_node_counts *out);
 uint64_t page_count_free(void);
 
 /*

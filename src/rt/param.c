@@ -51,7 +51,7 @@ static const struct param_def defs[] = {
      .what = "whether home stacks start with one page and grow to stack.size (then 16K)"},
     {.name = "stack.need", .type = PARAM_NEED, .text_default = "auto", .max = KIB(64),
      .value = &params.stack_need,
-     .what = "bytes demanded at every probe beyond its own need; force: every probe switches"},
+     .what = "bytes demanded at every probe beyond its own need; force: every probe switches; off: none"},
     {.name = "app", .type = PARAM_STRING, .string = &params.app, .what = "the program to run"},
     {.name = "mount", .type = PARAM_LIST, .string = params.mounts, .count = &params.mount_count,
      .what = "SOURCE:DIR[:TYPE], mounted before the app starts; repeatable"},
@@ -65,6 +65,8 @@ static const struct param_def defs[] = {
      .value = &params.cpus, .what = "use at most this many CPUs"},
     {.name = "log", .type = PARAM_CHOICE, .text_default = "info", .choices = log_levels,
      .value = &params.log_level, .what = "the least important log lines to show"},
+    {.name = "stats", .type = PARAM_UINT, .min = 1, .max = 3600000, .value = &params.stats_ms,
+     .what = "milliseconds between samples of the extra stacks, written to port 0xe9"},
     {.name = "help", .type = PARAM_FLAG, .value = &help, .what = "list the parameters, then end"},
 };
 
@@ -90,7 +92,7 @@ static void describe_allowed(const struct param_def *def, struct strbuf *out)
                       (unsigned long)def->max);
         break;
     case PARAM_NEED:
-        strbuf_puts(out, "auto, force, or a size from 0 to ");
+        strbuf_puts(out, "auto, force, off, or a size from 0 to ");
         describe_size(out, def->max);
         break;
     case PARAM_SIZE:
@@ -172,6 +174,8 @@ static void set_need(const struct param_def *def, const char *text)
         *def->value = 0;
     else if (!strcmp(text, "force"))
         *def->value = PARAM_NEED_FORCE;
+    else if (!strcmp(text, "off"))
+        *def->value = PARAM_NEED_OFF;
     else
         set_number(def, text, true);
 }
@@ -341,6 +345,8 @@ void params_echo(void)
             strbuf_puts(&sb, "auto");
         else if (def->type == PARAM_NEED && *def->value == PARAM_NEED_FORCE)
             strbuf_puts(&sb, "force");
+        else if (def->type == PARAM_NEED && *def->value == PARAM_NEED_OFF)
+            strbuf_puts(&sb, "off");
         else if (def->type == PARAM_UINT)
             strbuf_printf(&sb, "%lu", (unsigned long)*def->value);
         else

@@ -15,9 +15,10 @@ enum param_type { PARAM_UINT, PARAM_SIZE, PARAM_CHOICE, PARAM_STRING, PARAM_LIST
 
 struct params {
     uint64_t stack_extra, stack_extra_size, stack_extra_max, stack_size;
-    uint64_t stack_need;              /* bytes added; PARAM_NEED_FORCE: every probe switches */
+    uint64_t stack_need;              /* bytes added; PARAM_NEED_FORCE: every probe switches; _OFF: none does */
     uint64_t stack_grow;              /* enum stack_growth */
     uint64_t mem, cpus, log_level;
+    uint64_t stats_ms;                /* 0: no samples */
     const char *app, *cwd;
     const char *mounts[PARAM_LIST_MAX], *env[PARAM_LIST_MAX];
     uint32_t mount_count, env_count;
@@ -25,6 +26,7 @@ struct params {
     uint32_t arg_count;
 };
 #define PARAM_NEED_FORCE UINT64_MAX
+#define PARAM_NEED_OFF (UINT64_MAX - 1)
 extern struct params params;
 
 /* Parses boot_info.command_line into `params`; ends the machine on an error and for `help`. */

@@ -207,6 +207,7 @@ noreturn_fn void arch_report_body(void *context)
                                      __ATOMIC_ACQUIRE) && nobody != this_cpu())
         for (;;)
             arch_spin_wait();
+    lock_order_stop();
     this_cpu()->spin_depth++;             /* nothing below may sleep or be pre-empted */
     uint32_t nth = reports_begun++;
     if (nth > 0) {
@@ -230,6 +231,7 @@ noreturn_fn void arch_report_body(void *context)
         strbuf_vprintf(&sb, r->format, *r->arguments);
         console_printf("spillway: PANIC: %s\n", text);
     }
+    lock_order_print();
     print_thread(thread_current());
     if (r->frame)
         print_registers(r->frame);

@@ -327,7 +327,11 @@ void thread_sleep_ns(uint64_t duration_ns)
     thread_sleep_until(duration_ns > UINT64_MAX - 1 - now ? UINT64_MAX - 1 : now + duration_ns);
 }
 
-void thread_yield(void) { schedule(); }
+void thread_yield(void)
+{
+    lock_order_yield();
+    schedule();
+}
 
 void preempt_disable(void) { thread_current()->preempt_off++; }
 
@@ -341,6 +345,7 @@ void preempt_enable(void)
 
 void assert_may_sleep(const char *what)
 {
+    lock_order_may_sleep(what);
     bool on = arch_irq_save();
     const struct cpu *cpu = this_cpu();
     bool in_irq = cpu->arch.irq_depth, holds = cpu->spin_depth;

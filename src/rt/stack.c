@@ -14,6 +14,7 @@
 #include <lib/string.h>
 #include <rt/assert.h>
 #include <rt/heap.h>
+#include <rt/node.h>
 #include <rt/page.h>
 #include <rt/spinlock.h>
 #include <rt/stack_grow_cpu.h>
@@ -32,7 +33,7 @@ struct arena {
     uint64_t next_slot;
     struct list unused;               /* descriptors of slots that are free again; lock */
 };
-static struct arena arenas[ARENA_COUNT];
+static struct arena arenas[ARENA_COUNT] = {[0 ... ARENA_COUNT - 1] = {.lock = SPINLOCK_NAMED("stack arena")}};
 
 static unsigned shift_of(unsigned arena_index) { return SLOT_SHIFT_MIN + arena_index; }
 
@@ -112,6 +113,7 @@ struct stack *stack_slot_take(size_t bytes)
     stack->top = stack->base + bytes;
     stack->guarded = stack->mapped = true;
     stack->adopted = stack->free = stack->grows = false;
+    stack->node = (uint8_t)node_here();
     stack->previous = NULL;
     stack->deepest = 0;
     stack->memory = NULL;
@@ -151,7 +153,7 @@ void stack_note_owner(struct stack *stack)
 static int map_frames(struct stack *stack, uintptr_t from, uintptr_t to)
 {
     for (uintptr_t va = from; va < to; va += PAGE_BYTES) {
-        void *page = page_alloc_zeroed(0);
+        void *page = page_alloc_zeroed_on(stack->node, 0);
         if (page && arch_map(va, arch_virt_to_phys(page), 1, ARCH_READ | ARCH_WRITE) == 0)
             continue;
         if (page)
@@ -165,17 +167,23 @@ static int map_frames(struct stack *stack, uintptr_t from, uintptr_t to)
     return 0;
 }
 
-int stack_map(size_t bytes, enum stack_kind kind, const char *label, struct stack **out)
+int stack_map_on(uint32_t node, size_t bytes, enum stack_kind kind, const char *label, struct stack **out)
 {
     struct stack *stack = stack_slot_take(bytes);
     if (!stack)
         return -ENOMEM;
+    stack->node = (uint8_t)node;
     int err = map_frames(stack, stack->base, stack->top);
     if (err)
         return err;
     stack_slot_show(stack, kind, label);
     *out = stack;
     return 0;
+}
+
+int stack_map(size_t bytes, enum stack_kind kind, const char *label, struct stack **out)
+{
+    return stack_map_on(node_here(), bytes, kind, label, out);
 }
 
 int stack_map_growing(size_t bytes, const char *label, struct stack **out)
@@ -188,7 +196,7 @@ int stack_map_growing(size_t bytes, const char *label, struct stack **out)
         list_init(&stack->growth->queue_link);
     }
     uint64_t *entries = stack->growth ? arch_stack_entries(stack->base, bytes / PAGE_BYTES) : NULL;
-    void *page = entries ? page_alloc_zeroed(0) : NULL;
+    void *page = entries ? page_alloc_zeroed_on(stack->node, 0) : NULL;
     if (!page) {
         stack_slot_give(stack);
         return -ENOMEM;
@@ -200,6 +208,15 @@ int stack_map_growing(size_t bytes, const char *label, struct stack **out)
     stack_slot_show(stack, STACK_HOME, label);
     *out = stack;
     return 0;
+}
+
+bool stack_is_local(const struct stack *stack)
+{
+    uint64_t phys;
+    for (uintptr_t va = stack->base; va < stack->top; va += PAGE_BYTES)
+        if (arch_lookup(va, &phys, NULL) && page_node(arch_phys_to_virt(phys)) != stack->node)
+            return false;
+    return true;
 }
 
 /* Takes the frames of @stack out of the tables; they are free to use after the next flush. */

@@ -53,6 +53,7 @@ struct stack {
     bool adopted;                     /* the memory is the caller's */
     bool free;                        /* extra stacks: owned by the pool; catches double returns */
     bool grows;                       /* stack_grow.h */
+    uint8_t node;                     /* mapped ones: the memory node that its frames were to come from */
     uint32_t pool_index;              /* extra stacks: which one */
     const char *label;                /* "home", "irq", … literal */
     struct thread *owner;             /* who runs or holds it; NULL when free */
@@ -75,6 +76,10 @@ enum stack_side { STACK_INSIDE, STACK_GUARD_LOW, STACK_GUARD_HIGH };
  * Context: thread or boot; never sleeps. Errors: -ENOMEM, nothing is left behind.
  */
 int stack_map(size_t bytes, enum stack_kind kind, const char *label, struct stack **out);
+/* The same with frames of memory node @node if it has some; the others prefer that of this CPU. */
+int stack_map_on(uint32_t node, size_t bytes, enum stack_kind kind, const char *label, struct stack **out);
+/* Whether all frames that it has lie in @stack->node. */
+bool stack_is_local(const struct stack *stack);
 /* The same with its top page alone, and tables for the others: it grows (stack_grow.h). */
 int stack_map_growing(size_t bytes, const char *label, struct stack **out);
 /* Nobody may be running on it. Frames go back unless they are the caller's; the slot is reused. */

@@ -15,6 +15,7 @@
 #include <rt/assert.h>
 #include <rt/cpu.h>
 #include <rt/heap.h>
+#include <rt/node.h>
 #include <rt/param.h>
 #include <rt/stack_grow.h>
 #include <rt/stack_internal.h>
@@ -29,7 +30,7 @@ struct stack_cache {
     struct stack_cache_counts counts; /* lock */
     struct work unmap_work;
 } __attribute__((aligned(64)));
-static struct stack_cache caches[CPUS_MAX];
+static struct stack_cache caches[CPUS_MAX] = {[0 ... CPUS_MAX - 1] = {.lock = SPINLOCK_NAMED("stack cache")}};
 
 static void unmap_doomed(struct work *work)
 {
@@ -79,9 +80,10 @@ uint32_t stack_cache_most(void)
     return (uint32_t)MIN(MAX(fit, UINT64_C(2)), (uint64_t)STACK_CACHE_MAX);
 }
 
+/* Interrupts off. One of another node is not for this CPU's next thread. */
 static bool cacheable(const struct stack *stack)
 {
-    return stack->kind == STACK_HOME && stack->mapped && !stack->adopted &&
+    return stack->node == node_here() && stack->kind == STACK_HOME && stack->mapped && !stack->adopted &&
            stack->top - stack->base == align_up(params.stack_size, PAGE_BYTES) &&
            stack->grows == stack_grow_wanted(stack->top - stack->base);
 }

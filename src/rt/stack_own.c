@@ -24,7 +24,7 @@
 #define OUTSIDE_MAX 64u
 #define CANARY UINT64_C(0x5741524d5354414b)
 
-static struct spinlock outside_lock;
+static struct spinlock outside_lock = SPINLOCK_NAMED("stacks outside the window");
 static struct stack outside[OUTSIDE_MAX];             /* filled under the lock, read without; never freed */
 static uint32_t outside_count;                        /* places ever used */
 

@@ -6,7 +6,7 @@
 
 /* ---- wait queue ---- */
 
-void waitq_init(struct waitq *q)
+void (waitq_init)(struct waitq *q)
 {
     q->lock = (struct spinlock)SPINLOCK_INIT;
     list_init(&q->waiters);
@@ -92,26 +92,35 @@ static bool sleep_locked(struct waitq *q, uint64_t deadline_ns, bool irq)
 
 /* ---- mutex ---- */
 
-void mutex_init(struct mutex *m)
+void (mutex_init)(struct mutex *m)
 {
     m->owner = NULL;
     waitq_init(&m->queue);
 }
 
-void mutex_lock(struct mutex *m)
+static inline __attribute__((always_inline)) void lock_it(struct mutex *m, unsigned nest, const void *where)
 {
     assert_may_sleep("mutex_lock");
+    lock_order_take(&m->dep, m, 0, nest, where);
     struct thread *self = thread_current();
     bool irq = spin_lock(&m->queue.lock);
     if (!m->owner) {
         m->owner = self;
         spin_unlock(&m->queue.lock, irq);
+        lock_order_got(&m->dep, m, 0, nest, where);
         return;
     }
     ASSERT(m->owner != self, "a mutex is not recursive");
     sleep_locked(&m->queue, WAIT_FOREVER, irq);
     ASSERT(m->owner == self, "a mutex is handed over");
+    lock_order_got(&m->dep, m, 0, nest, where);
 }
+
+void mutex_lock(struct mutex *m) { lock_it(m, 0, LOCK_WHERE); }
+
+#ifdef SPILLWAY_LOCK_ORDER
+void mutex_lock_nested(struct mutex *m, unsigned nest) { lock_it(m, nest, LOCK_WHERE); }
+#endif
 
 bool mutex_trylock(struct mutex *m)
 {
@@ -120,11 +129,14 @@ bool mutex_trylock(struct mutex *m)
     if (got)
         m->owner = thread_current();
     spin_unlock(&m->queue.lock, irq);
+    if (got)
+        lock_order_got(&m->dep, m, LOCK_TRY, 0, LOCK_WHERE);
     return got;
 }
 
 void mutex_unlock(struct mutex *m)
 {
+    lock_order_drop(&m->dep, m, 0, LOCK_WHERE);
     bool irq = spin_lock(&m->queue.lock);
     ASSERT(m->owner == thread_current(), "a mutex is unlocked by its owner");
     m->owner = list_empty(&m->queue.waiters)

@@ -21,8 +21,11 @@ struct waitq {
     struct spinlock lock;
     struct list waiters;
 };
-#define WAITQ_INIT(name) {SPINLOCK_INIT, LIST_INIT((name).waiters)}
+#define WAITQ_INIT(name) {SPINLOCK_NAMED("wait queue " #name), LIST_INIT((name).waiters)}
 void waitq_init(struct waitq *q);
+/* The class of its spin lock is that of the line that makes it. */
+#define waitq_init(q)                                                                               \
+    ((waitq_init)(q), lock_dep_set(&(q)->lock.dep, LOCK_CLASS_HERE("wait queue " #q), 0))
 /*
  * waitq_enter(), test the condition, then waitq_wait() or nothing, and always waitq_leave():
  * a wake-up after waitq_enter() is not lost.
@@ -37,10 +40,23 @@ unsigned waitq_wake(struct waitq *q, unsigned count);                      /* an
 struct mutex {
     struct thread *owner;
     struct waitq queue;
+    struct lock_dep dep;
 };
-#define MUTEX_INIT(name) {NULL, WAITQ_INIT((name).queue)}
+#define MUTEX_INIT(name) {.queue = WAITQ_INIT((name).queue), .dep = LOCK_DEP_NAMED(#name)}
 void mutex_init(struct mutex *m);
+/* All mutexes that a line makes are of one class, called @text, each with its level (rt/lock_order.h). */
+#define mutex_init(m) mutex_init_level(m, #m, 0)
+#define mutex_init_level(m, text, level) mutex_init_class(m, LOCK_CLASS_HERE(text), level)
+#define mutex_init_class(m, class, level) ((mutex_init)(m), mutex_set_class(m, class, level))
+/* While nobody waits for it. */
+#define mutex_set_class(m, class, level) lock_dep_set(&(m)->dep, class, level)
 void mutex_lock(struct mutex *m);
+/* A second one of the same class and level, in an order that the caller knows; @nest from 1. */
+#ifdef SPILLWAY_LOCK_ORDER
+void mutex_lock_nested(struct mutex *m, unsigned nest);
+#else
+#define mutex_lock_nested(m, nest) ((void)(nest), mutex_lock(m))
+#endif
 bool mutex_trylock(struct mutex *m);
 void mutex_unlock(struct mutex *m);
 bool mutex_is_mine(const struct mutex *m);

@@ -14,7 +14,7 @@
 #include <rt/work.h>
 #include <rt/xstack.h>
 
-static struct spinlock all_lock;
+static struct spinlock all_lock = SPINLOCK_NAMED("all threads");
 static struct list all_threads = LIST_INIT(all_threads);
 static uint32_t next_id;
 
@@ -117,6 +117,7 @@ noreturn_fn void thread_exit(void)
 {
     struct thread *thread = thread_current();
     ASSERT(!thread->idle, "idle never ends");
+    lock_order_none_held("a thread");
     timer_cancel_wait(&thread->sleep_timer);
     arch_irq_disable();
     thread->state = THREAD_DEAD;
@@ -131,7 +132,7 @@ void thread_entry(struct arch_thread *arch)
     thread_exit();
 }
 
-static struct spinlock dead_lock;
+static struct spinlock dead_lock = SPINLOCK_NAMED("dead threads");
 static struct list dead_threads = LIST_INIT(dead_threads);
 
 static void reap(struct work *work)

@@ -66,6 +66,7 @@ struct thread {
     uint64_t cpu_ns, started_ns;
     void *app;                        /* the system-call layer's; NULL for kernel threads */
     uint64_t switches;                /* voluntary and not */
+    struct lock_thread_list locks;    /* held, but spin locks: of a debug build */
 };
 
 static inline struct thread *thread_current(void) { return (struct thread *)arch_current(); }

@@ -20,6 +20,12 @@ static uint64_t table_page(void)
     return page ? arch_virt_to_phys(page) : 0;
 }
 
+static uint64_t cpu_page(uint32_t node)
+{
+    void *page = page_alloc_zeroed_on(node, 0);
+    return page ? arch_virt_to_phys(page) : 0;
+}
+
 static void table_page_free(uint64_t phys) { page_free(arch_phys_to_virt(phys), 0); }
 
 const struct arch_upcalls arch_upcalls = {
@@ -33,5 +39,6 @@ const struct arch_upcalls arch_upcalls = {
     .stack_fault = stack_grow_fault,
     .kernel_fault = report_kernel_fault,
     .table_page = table_page,
+    .cpu_page = cpu_page,
     .table_page_free = table_page_free,
 };

@@ -2,8 +2,11 @@
 /* One worker thread a CPU, which sleeps until its list has work. */
 #include <rt/work.h>
 
+#include <lib/bits.h>
 #include <rt/assert.h>
 #include <rt/cpu.h>
+#include <rt/param.h>
+#include <rt/stack.h>
 #include <rt/thread.h>
 
 void work_init(struct work *work, const struct work_ops *ops)
@@ -50,6 +53,7 @@ static void worker_run(void *argument)
             work->ops->execute(work);
         else
             thread_block(UINT64_MAX);
+        lock_order_none_held("a piece of work");
     }
 }
 static const struct thread_def worker_def = {.name = "worker", .wired = true, .run = worker_run};
@@ -58,7 +62,10 @@ int work_start(void)
 {
     for (uint32_t i = 0; i < cpu_count; i++) {
         struct thread *worker;
-        int err = thread_prepare(&worker_def, cpus[i], &worker);
+        struct stack *stack;
+        int err = stack_map_on(cpus[i]->node, align_up(params.stack_size, PAGE_BYTES), STACK_HOME, "home", &stack);
+        if (!err)
+            err = thread_prepare_on(&worker_def, cpus[i], stack, &worker);
         if (err)
             return err;
         thread_set_affinity(worker, UINT64_C(1) << i);

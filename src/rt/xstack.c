@@ -82,6 +82,15 @@ struct stack *xstack_pool_take(void)
     }
 }
 
+struct stack *xstack_pool_take_of(uint32_t cpu)
+{
+    uint64_t gives;
+    struct stack *stack = NULL;
+    for (uint32_t w = cpu; w < xstack_pool.words_used && !stack; w += cpu_count)
+        stack = word_take(&xstack_pool.words[w], w, &gives);
+    return stack;
+}
+
 void xstack_pool_give(struct stack *stack)
 {
     struct xstack_word *word = &xstack_pool.words[stack->pool_index / XSTACK_WORD_BITS];
@@ -94,6 +103,8 @@ uint64_t xstack_probe_base(const struct stack *stack)
 {
     if (params.stack_need == PARAM_NEED_FORCE)
         return UINT64_MAX;
+    if (params.stack_need == PARAM_NEED_OFF)
+        return 0;
     return stack->base + params.stack_need;
 }
 

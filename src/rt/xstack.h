@@ -54,7 +54,7 @@ uint64_t xstack_refusals(void);
 /* Gives back all that a dying thread holds. */
 void xstack_thread_exit(struct thread *thread);
 
-/* What probes compare with for a stack: its base plus stack.need. */
+/* What probes compare with for a stack: its base plus stack.need (all ones with force, 0 with off). */
 uint64_t xstack_probe_base(const struct stack *stack);
 
 /**
@@ -69,6 +69,11 @@ struct xstack_totals {
     uint64_t most_held;
 };
 void xstack_totals(struct xstack_totals *out);
+
+struct xstack_probe_totals {
+    uint64_t requests, switches, refusals;
+};
+void xstack_probe_totals(unsigned probe, struct xstack_probe_totals *out);
 
 /* Where depth is measured (stack.need=force, debug builds): a line a probe on the console. */
 void xstack_print_depths(void);

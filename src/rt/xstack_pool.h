@@ -3,6 +3,7 @@
  * /sys/stack). Counters are atomics without order; `resize_lock` guards total and the table of stacks. */
 #pragma once
 
+#include <rt/cpu.h>
 #include <rt/sync.h>
 #include <rt/xstack.h>
 
@@ -26,6 +27,7 @@ struct xstack_pool {
     uint32_t word_count, capacity;    /* capacity = word_count * 48, at least stack.extra_max */
     bool measure;                     /* measure and clean a stack at every give: debug builds, force */
     uint64_t total;                   /* resize_lock */
+    uint32_t made[CPUS_MAX];          /* resize_lock; stacks in the words of each CPU */
     uint64_t in_use, most_in_use, most_held, reserved;
     uint64_t *in_use_seen;            /* [capacity + 1]: requests that saw this many stacks in use */
     uint64_t holders[XSTACK_HOLDERS_MAX];      /* threads that hold this many now; [0] is not kept */
@@ -38,4 +40,6 @@ struct xstack_pool {
 extern struct xstack_pool xstack_pool;
 
 struct stack *xstack_pool_take(void);
+/* Only from the words of @cpu: for a shrink that keeps the numbers of the CPUs even. */
+struct stack *xstack_pool_take_of(uint32_t cpu);
 void xstack_pool_give(struct stack *stack);

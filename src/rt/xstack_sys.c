@@ -12,6 +12,45 @@
 #include <rt/thread.h>
 #include <rt/xstack_pool.h>
 
+/* Whose words a place in the table belongs to. */
+static uint32_t cpu_of_index(uint32_t index) { return index / XSTACK_WORD_BITS % cpu_count; }
+
+/* The CPU with the fewest stacks made for it, and the one with the most. */
+static uint32_t poorest_cpu(void)
+{
+    uint32_t poorest = 0;
+    for (uint32_t i = 1; i < cpu_count; i++)
+        if (xstack_pool.made[i] < xstack_pool.made[poorest])
+            poorest = i;
+    return poorest;
+}
+
+static uint32_t richest_cpu(void)
+{
+    uint32_t richest = 0;
+    for (uint32_t i = 1; i < cpu_count; i++)
+        if (xstack_pool.made[i] >= xstack_pool.made[richest])
+            richest = i;
+    return richest;
+}
+
+static void give_counted(struct stack *stack)
+{
+    xstack_pool.made[cpu_of_index(stack->pool_index)]++;
+    xstack_pool_give(stack);
+}
+
+/* A free stack, of the CPU with the most if that has one: so the numbers stay even. */
+static struct stack *take_counted(void)
+{
+    struct stack *stack = xstack_pool_take_of(richest_cpu());
+    if (!stack)
+        stack = xstack_pool_take();
+    if (stack)
+        xstack_pool.made[cpu_of_index(stack->pool_index)]--;
+    return stack;
+}
+
 /* A free place in the table, one that belongs to @cpu if there is one. */
 static uint32_t free_index(uint32_t cpu)
 {
@@ -25,20 +64,21 @@ static uint32_t free_index(uint32_t cpu)
     return UINT32_MAX;
 }
 
+/* For @cpu, from its memory node. */
 static int add_stack(uint32_t cpu)
 {
     uint32_t index = free_index(cpu);
     struct stack *stack;
     if (index == UINT32_MAX)
         return -ENOMEM;
-    int err = stack_map(params.stack_extra_size, STACK_EXTRA, "extra", &stack);
+    int err = stack_map_on(cpus[cpu_of_index(index)]->node, params.stack_extra_size, STACK_EXTRA, "extra", &stack);
     if (err)
         return err;
     stack->pool_index = index;
     xstack_pool.stacks[index] = stack;
     xstack_pool.words_used = MAX(xstack_pool.words_used, index / XSTACK_WORD_BITS + 1);
     xstack_pool.total++;
-    xstack_pool_give(stack);
+    give_counted(stack);
     return 0;
 }
 
@@ -48,10 +88,10 @@ static int drop_stacks(uint64_t count)
     struct list taken = LIST_INIT(taken);
     struct list *link;
     for (uint64_t i = 0; i < count; i++) {
-        struct stack *stack = xstack_pool_take();
+        struct stack *stack = take_counted();
         if (!stack) {
             while ((link = list_pop_front(&taken)))
-                xstack_pool_give(list_entry(link, struct stack, link));
+                give_counted(list_entry(link, struct stack, link));
             return -EBUSY;
         }
         list_push_back(&taken, &stack->link);
@@ -74,7 +114,7 @@ static int resize_locked(uint32_t total)
     if (total < __atomic_load_n(&xstack_pool.in_use, __ATOMIC_RELAXED))
         return -EBUSY;
     while (!err && xstack_pool.total < total)
-        err = add_stack((uint32_t)(xstack_pool.total % cpu_count));
+        err = add_stack(poorest_cpu());
     while (err == -ENOMEM && xstack_pool.total > before && drop_stacks(1) == 0)
         ;
     if (!err && xstack_pool.total > total)
@@ -101,7 +141,7 @@ int xstack_init(void)
     pool->in_use_seen = heap_zalloc((pool->capacity + 1) * sizeof(pool->in_use_seen[0]));
     if (!pool->words || !pool->stacks || !pool->in_use_seen)
         return -ENOMEM;
-    mutex_init(&pool->resize_lock);
+    mutex_init_level(&pool->resize_lock, "pool resize", 0);
 #ifdef SPILLWAY_DEBUG
     pool->measure = true;
 #else
@@ -130,6 +170,13 @@ static uint64_t probe_switches(unsigned probe)
 {
     uint64_t refusals = __atomic_load_n(&xstack_pool.probes[probe].refusals, __ATOMIC_RELAXED);
     return __atomic_load_n(&xstack_pool.probes[probe].requests, __ATOMIC_RELAXED) - refusals;
+}
+
+void xstack_probe_totals(unsigned probe, struct xstack_probe_totals *out)
+{
+    out->requests = __atomic_load_n(&xstack_pool.probes[probe].requests, __ATOMIC_RELAXED);
+    out->refusals = __atomic_load_n(&xstack_pool.probes[probe].refusals, __ATOMIC_RELAXED);
+    out->switches = out->requests - out->refusals;
 }
 
 void xstack_totals(struct xstack_totals *out)
@@ -239,6 +286,22 @@ static void show_holders(const struct attr *attr, struct strbuf *out)
             strbuf_printf(out, "%u %lu\n", j, (unsigned long)xstack_pool.holders_ns[j]);
 }
 
+/* A stack that another CPU holds counts where it goes home to. */
+static void show_nodes(const struct attr *attr, struct strbuf *out)
+{
+    static uint32_t local[CPUS_MAX];  /* resize_lock */
+    (void)attr;
+    mutex_lock(&xstack_pool.resize_lock);
+    memset(local, 0, sizeof(local));
+    for (uint32_t i = 0; i < xstack_pool.capacity; i++)
+        if (xstack_pool.stacks[i])
+            local[cpu_of_index(i)] += stack_is_local(xstack_pool.stacks[i]);
+    strbuf_puts(out, "cpu node made local\n");
+    for (uint32_t i = 0; i < cpu_count; i++)
+        strbuf_printf(out, "%u %u %u %u\n", i, cpus[i]->node, xstack_pool.made[i], local[i]);
+    mutex_unlock(&xstack_pool.resize_lock);
+}
+
 static void show_policy(const struct attr *attr, struct strbuf *out)
 {
     (void)attr;
@@ -250,6 +313,7 @@ static const struct attr_ops total_ops = {.show = show_total, .store = store_tot
 static const struct attr_ops probes_ops = {.show = show_probes};
 static const struct attr_ops in_use_seen_ops = {.show = show_in_use_seen};
 static const struct attr_ops holders_ops = {.show = show_holders};
+static const struct attr_ops nodes_ops = {.show = show_nodes};
 static const struct attr_ops policy_ops = {.show = show_policy};
 
 #define VALUE(name, key) static const struct attr attr_##name = {#name, &value_ops, key}
@@ -271,11 +335,12 @@ VALUE(extra_max, K_EXTRA_MAX);
 static const struct attr attr_probes = {"probes", &probes_ops, 0};
 static const struct attr attr_histogram = {"histogram", &in_use_seen_ops, 0};
 static const struct attr attr_holders = {"holders", &holders_ops, 0};
+static const struct attr attr_nodes = {"nodes", &nodes_ops, 0};
 static const struct attr attr_policy = {"policy", &policy_ops, 0};
 
 const struct attr *const xstack_attrs[] = {
     &attr_total, &attr_free, &attr_in_use, &attr_parked, &attr_reserved, &attr_low_water,
     &attr_requests, &attr_switches, &attr_refusals, &attr_waits, &attr_most_held, &attr_deepest,
     &attr_size, &attr_extra_size, &attr_extra_max, &attr_probes, &attr_histogram, &attr_holders,
-    &attr_policy, NULL,
+    &attr_nodes, &attr_policy, NULL,
 };

@@ -3,7 +3,7 @@
 #include <lib/string.h>
 #include <vfs/vfs.h>
 
-static struct spinlock lock = SPINLOCK_INIT;
+static struct spinlock lock = SPINLOCK_NAMED("character devices");
 static struct list devices = LIST_INIT(devices); /* lock */
 
 int chardev_register(struct chardev *dev)

@@ -9,7 +9,7 @@
 #include <rt/heap.h>
 #include <vfs/internal.h>
 
-static struct spinlock cwd_lock = SPINLOCK_INIT;
+static struct spinlock cwd_lock = SPINLOCK_NAMED("current directory");
 static struct path cwd; /* cwd_lock; referenced */
 
 void cwd_get(struct path *out)

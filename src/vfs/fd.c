@@ -3,7 +3,7 @@
 #include <rt/assert.h>
 #include <vfs/vfs.h>
 
-static struct spinlock lock = SPINLOCK_INIT;
+static struct spinlock lock = SPINLOCK_NAMED("descriptors");
 static struct file *files[FD_MAX]; /* lock */
 static bool close_on_exec[FD_MAX]; /* lock */
 

@@ -19,6 +19,7 @@ __attribute__((noipa)) ssize_t vfs_read_body(struct file *file, void *dst, size_
 {
     struct inode *inode = file->inode;
 
+    lock_order_probe("the probe vfs_read");
     if ((file->flags & OPEN_PATH) || (file->flags & OPEN_ACCESS) == OPEN_WRITE)
         return -EBADF;
     if (mode_is_dir(inode->mode))
@@ -55,6 +56,7 @@ __attribute__((noipa)) ssize_t vfs_write_body(struct file *file, const void *src
 {
     struct inode *inode = file->inode;
 
+    lock_order_probe("the probe vfs_write");
     if ((file->flags & OPEN_PATH) || (file->flags & OPEN_ACCESS) == OPEN_READ)
         return -EBADF;
     if (offset > INT64_MAX)
@@ -81,6 +83,7 @@ __attribute__((noipa)) int vfs_sync_body(struct file *file, bool data_only)
 {
     struct inode *inode = file->inode;
 
+    lock_order_probe("the probe vfs_sync");
     if (file->flags & OPEN_PATH)
         return -EBADF;
     if (!inode->ops->sync_inode)

@@ -37,7 +37,7 @@ int inode_cache_init(struct super *super)
         return -ENOMEM;
     for (unsigned i = 0; i < INODE_BUCKETS; i++)
         list_init(&super->inode_buckets[i]);
-    super->inodes_lock = (struct spinlock)SPINLOCK_INIT;
+    spin_init(&super->inodes_lock, "inode cache");
     list_init(&super->inodes);
     list_init(&super->idle);
     super->inode_count = super->idle_count = 0;
@@ -56,7 +56,7 @@ static void inode_init(struct inode *inode, struct super *super, uint64_t number
 {
     inode->super = super;
     inode->number = number;
-    mutex_init(&inode->lock);
+    mutex_init_class(&inode->lock, &super->type->inode_class, super->level);
     inode->mode = inode->uid = inode->gid = inode->nlink = 0;
     inode->size = inode->blocks = inode->rdev = 0;
     inode->atime = inode->mtime = inode->ctime = (struct fs_timestamp){ 0, 0 };
@@ -115,7 +115,7 @@ static void unlink_all(struct super *super, struct inode *inode)
  */
 static int wait_read(struct inode *inode)
 {
-    mutex_lock(&inode->lock);
+    mutex_lock_nested(&inode->lock, INODE_READING);
     int err = inode->bad ? -EAGAIN : inode->is_new ? -EUCLEAN : 0;
     mutex_unlock(&inode->lock);
     if (err)
@@ -193,7 +193,7 @@ int inode_get(struct super *super, uint64_t number, struct inode **out)
         inode = make(super, number);
         if (!inode)
             return -ENOMEM;
-        mutex_lock(&inode->lock);
+        mutex_lock_nested(&inode->lock, INODE_READING);
         if (insert_unless_there(super, inode)) {
             int err = read_inserted(super, inode);
             if (!err)

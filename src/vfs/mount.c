@@ -14,7 +14,7 @@
 #include <rt/heap.h>
 #include <vfs/internal.h>
 
-struct spinlock mounts_lock = SPINLOCK_INIT;
+struct spinlock mounts_lock = SPINLOCK_NAMED("mounts");
 struct list mounts = LIST_INIT(mounts);
 struct mount *root_mount;
 

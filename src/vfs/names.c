@@ -114,7 +114,7 @@ static int link_locked(struct walk *walk, const struct path *old)
         return -EXDEV;
     if (mode_is_dir(target->mode) || !dir->ops->link)
         return -EPERM;
-    mutex_lock(&target->lock);
+    mutex_lock_nested(&target->lock, INODE_CHILD);
     if (target->nlink)
         err = dir->ops->link(dir, walk->last, walk->last_length, target);
     else
@@ -153,7 +153,7 @@ static int unlink_locked(struct walk *walk, struct inode *victim)
         return -ENOTDIR;
     if (!dir->ops->unlink)
         return -EPERM;
-    mutex_lock(&victim->lock);
+    mutex_lock_nested(&victim->lock, INODE_CHILD);
     err = dir->ops->unlink(dir, walk->last, walk->last_length, victim);
     mutex_unlock(&victim->lock);
     return err;
@@ -168,7 +168,7 @@ static int rmdir_locked(struct walk *walk, struct inode *victim)
         return -ENOTDIR;
     if (!dir->ops->rmdir)
         return -EPERM;
-    mutex_lock(&victim->lock);
+    mutex_lock_nested(&victim->lock, INODE_CHILD);
     if (victim->mounted_here)
         err = -EBUSY;
     else

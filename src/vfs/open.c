@@ -161,7 +161,7 @@ static int open_path(const struct path *path, unsigned flags, bool created, stru
     file->path = *path;
     file->flags = flags & ~(OPEN_CREATE | OPEN_EXCLUSIVE | OPEN_TRUNCATE | OPEN_CLOEXEC);
     file->refs = 1;
-    mutex_init(&file->position_lock);
+    mutex_init_level(&file->position_lock, "file position", 0);
     err = choose_inode(file);
     if (err)
         goto out_free;

@@ -42,6 +42,7 @@ static void path_root(struct path *out)
 __attribute__((noipa)) int vfs_lookup_body(struct inode *dir, const char *name, size_t length,
                                            struct inode **out)
 {
+    lock_order_probe("the probe vfs_lookup");
     if (!mode_is_dir(dir->mode) || !dir->ops->lookup)
         return -ENOTDIR;
     if (length > NAME_BYTES_MAX)

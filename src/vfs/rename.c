@@ -54,10 +54,11 @@ static int climb(struct inode *dir, struct inode *ancestor, struct inode **below
     return 0;
 }
 
-static void lock_two(struct inode *a, struct inode *b)
+/* @nest: of the first; the next one is the second's. */
+static void lock_two(struct inode *a, struct inode *b, enum inode_nesting nest)
 {
-    mutex_lock(&a->lock);
-    mutex_lock(&b->lock);
+    mutex_lock_nested(&a->lock, nest);
+    mutex_lock_nested(&b->lock, nest + 1);
 }
 
 /* Takes rename_lock, if it is needed, and both directories. */
@@ -78,9 +79,9 @@ static int lock_directories(struct rename *rename)
         return err;
     }
     if (rename->from_trap || (!rename->to_trap && from->number < to->number))
-        lock_two(from, to);
+        lock_two(from, to, INODE_FIRST);
     else
-        lock_two(to, from);
+        lock_two(to, from, INODE_FIRST);
     return 0;
 }
 
@@ -152,11 +153,11 @@ static int rename_found(struct rename *rename)
     if (!dir->ops->rename)
         return -EPERM;
     if (!replaced)
-        mutex_lock(&moved->lock);
+        mutex_lock_nested(&moved->lock, INODE_CHILD);
     else if (moved->number < replaced->number)
-        lock_two(moved, replaced);
+        lock_two(moved, replaced, INODE_CHILD);
     else
-        lock_two(replaced, moved);
+        lock_two(replaced, moved, INODE_CHILD);
     err = dir->ops->rename(dir, from->last, from->last_length, moved, to->at.inode, to->last,
                            to->last_length, replaced);
     mutex_unlock(&moved->lock);

@@ -70,6 +70,7 @@ int super_make(const struct fs_type *type, const char *source, uint64_t dev, boo
         inode_cache_destroy(super);
         goto out_free;
     }
+    mutex_set_class(&super->rename_lock, LOCK_CLASS_HERE("rename"), super->level);
     ASSERT(super->ops && super->root, "a mounted filesystem has a root");
     if (!super->dev)
         super->dev = __atomic_add_fetch(&last_anonymous, 1, __ATOMIC_RELAXED);

@@ -164,6 +164,14 @@ void vfs_events_changed(void);
 extern struct waitq vfs_events;
 extern uint64_t vfs_events_count;     /* atomic; how often */
 
+/* For mutex_lock_nested(): which of several inodes of one filesystem a lock is of, outermost first. */
+enum inode_nesting {
+    INODE_FIRST,                      /* the only one, or the first directory */
+    INODE_SECOND_DIR,
+    INODE_CHILD, INODE_SECOND_CHILD,  /* what a name in a locked directory refers to */
+    INODE_READING,                    /* being read, so that only who reads it has anything to do with it */
+};
+
 struct inode {
     struct super *super;
     uint64_t number;
@@ -231,6 +239,7 @@ struct fs_type {
     const char *name;
     bool needs_device;
     const struct fs_type_ops *ops;
+    struct lock_class inode_class;    /* of inode->lock; empty but in a debug build */
 };
 /* All there are, NULL-terminated; defined by init. */
 extern const struct fs_type *const fs_types[];

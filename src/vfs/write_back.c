@@ -179,7 +179,7 @@ int write_back_start(struct super *super)
     if (!wb)
         return -ENOMEM;
     wb->super = super;
-    wb->lock = (struct spinlock)SPINLOCK_INIT;
+    spin_init(&wb->lock, "write-back");
     list_init(&wb->requests);
     list_init(&wb->evictions);
     waitq_init(&wb->waitq);

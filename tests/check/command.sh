@@ -34,7 +34,8 @@ refused "missing app" "app $TMP/none: no such file" --app "$TMP/none"
 refused "app is no ELF file" "not an ELF program" --app "$ROOT/CMakeLists.txt"
 refused "no processors" "from 1 to 64" -c 0
 refused "too many processors" "from 1 to 64" -c 65
-refused "later option" "not in this version" --uefi
+refused "sweep without its value" "--sweep needs a value" --sweep
+refused "UEFI without an ISO" "--uefi boots from an ISO" --uefi --kernel --append app=/m/p
 refused "unknown option" "unknown option '--disc'" --disc x
 refused "timeout of zero" "--timeout 0" --timeout 0
 refused "memory without a unit" "-m 64" -m 64
@@ -62,6 +63,13 @@ if "$ROOT/tools/tower-check" "$TMP/tower.img" >/dev/null 2>&1; then
 else
     ok "tower-check sees a wrecked superblock"
 fi
+
+for line in '' 003 003:x 003:240 009:1 003:0; do
+    # shellcheck disable=SC2086
+    spillway test sources $line
+    assert_status "test sources $line is refused" 2
+done
+assert_contains "the line is named" "docs/sources.md has no row for line 003:0"
 
 spillway nonsense
 assert_status "unknown command" 2

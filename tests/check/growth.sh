@@ -4,28 +4,7 @@
 # instruction, no exchange with memory, no wait, and no call that leads to one.
 . "$(dirname "$0")/../lib.sh"
 
-IMAGE=$BUILD/kernel_pass1
-[ -f "$IMAGE" ] || { "$ROOT/spillway" build >"$TMP/build.log" 2>&1 || { cat "$TMP/build.log"; exit 1; }; }
-objdump -d --no-show-raw-insn -M intel "$IMAGE" >"$TMP/code"
-
-# body FUNCTION: its instructions.
-body() { sed -n "/^[0-9a-f]* <$1>:$/,/^$/p" "$2"; }
-
-# closure CODE FUNCTION...: the functions, and all that they call directly, on and on.
-closure() {
-    local code=$1 seen=' ' todo name
-    shift
-    todo=("$@")
-    while [ ${#todo[@]} -gt 0 ]; do
-        name=${todo[0]}
-        todo=("${todo[@]:1}")
-        case $seen in *" $name "*) continue ;; esac
-        seen+="$name "
-        mapfile -t -O ${#todo[@]} todo < <(body "$name" "$code" |
-            sed -nE 's/.*\<(call|jmp) +[0-9a-fx]+ <([A-Za-z_0-9.]+)>.*/\2/p' | grep -vx "$name")
-    done
-    echo "$seen"
-}
+. "$(dirname "$0")/../code.sh"
 
 # forbidden: reads instructions; prints those that lock the bus, exchange with memory, wait or let interrupts in.
 # `lock` is also implied by xchg with memory.

@@ -65,6 +65,24 @@ rule_probes() {
     done
 }
 
+# Critical points stay few: fewer than ten.
+rule_probe_count() {
+    [ -f src/probes.def ] || return 0
+    local count
+    count=$(grep -c '^PROBE(' src/probes.def)
+    [ "$count" -lt 10 ] || echo "src/probes.def: $count probes, 9 are allowed"
+}
+
+# A filesystem is not probed: what nests is.
+rule_filesystem_probes() {
+    sed -nE 's/^PROBE\(([a-z_0-9]+),.*/\1_body/p' src/probes.def 2>/dev/null | while IFS= read -r body; do
+        grep -rnHE "^[a-z_0-9 *]*\<$body\(|\) [a-z_0-9 *]*\<$body\(" src/fs 2>/dev/null
+    done
+}
+
+# No thread of the kernel gives up its guards.
+rule_guarded() { kernel_files | xargs -r grep -nHE '\.plain_stack[[:space:]]*='; }
+
 # A function pointer is a field of a struct and nothing else: no typedef, no argument, no variable, no cast.
 rule_function_pointers() {
     kernel_files | grep -v '^src/arch/host/' | xargs -r awk '
@@ -107,16 +125,18 @@ run_rule() {
     if [ -n "$found" ]; then ok "$2: the rule can fail"; else not_ok "$2: the rule can fail" "it found nothing"; fi
 }
 
-mkdir -p "$TMP/bad/src/rt" "$TMP/bad/boot" "$TMP/bad/tools"
+mkdir -p "$TMP/bad/src/fs" "$TMP/bad/src/rt" "$TMP/bad/boot" "$TMP/bad/tools"
 cat >"$TMP/bad/src/rt/bad.c" <<'BAD'
 #include "/home/someone/x.h"
 #ifdef __x86_64__
 #if defined(__x86_64__)
 static struct x_ops bad_ops = { 0 };
+static const struct thread_def bad_def = { .plain_stack = true };
 void f(void (*call)(int)) { __asm__ volatile("hlt"); alloca(5); }
 BAD
 { echo 'void g(void)'; echo '{'; for _ in $(seq 700); do echo '    f();'; done; echo '}'; } >>"$TMP/bad/src/rt/bad.c"
-echo 'PROBE(lonely, 9999, "x")' >"$TMP/bad/src/probes.def"
+for _ in 1 2 3 4 5 6 7 8 9 10; do echo 'PROBE(lonely, 9999, "x")'; done >"$TMP/bad/src/probes.def"
+echo 'int lonely_body(int argument)' >"$TMP/bad/src/fs/bad.c"
 printf 'int x; \n' >>"$TMP/bad/src/rt/bad.c"
 
 run_rule cpu "only src/arch and boot know the CPU"
@@ -126,6 +146,9 @@ run_rule function_length "functions have at most 70 lines"
 run_rule spdx "every source file has its SPDX line"
 run_rule paths "no paths of a machine, no package hosts"
 run_rule probes "probes.def is well formed"
+run_rule probe_count "fewer than ten probes"
+run_rule filesystem_probes "no filesystem has a probe"
+run_rule guarded "no thread of the kernel opts out of guards"
 run_rule function_pointers "function pointers are fields of structs only"
 run_rule const_tables "tables of operations are constant"
 run_rule trailing_space "no tabs, no space at the end of a line"

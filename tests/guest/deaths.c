@@ -3,6 +3,8 @@
 #include "guest.h"
 #include "stacks.h"
 
+#include <x86.h>
+
 #include <arch/arch.h>
 #include <block/bio.h>
 #include <block/bdev.h>
@@ -13,6 +15,7 @@
 #include <rt/stack.h>
 #include <rt/sync.h>
 #include <rt/thread.h>
+#include <rt/timer.h>
 #include <rt/xstack.h>
 
 static volatile uint64_t sink;
@@ -107,6 +110,39 @@ static void sleep_under_spinlock(void)
     thread_sleep_ns(1000);
 }
 
+/* ---- in an interrupt ---- */
+
+static void in_interrupt(const struct timer_ops *ops)
+{
+    static struct timer timer;
+    timer_init(&timer, ops);
+    timer_start(&timer, arch_now_ns() + NS_PER_MS);
+    thread_sleep_ns(NS_PER_S);
+}
+
+static void sleep_fire(struct timer *timer)
+{
+    (void)timer;
+    thread_sleep_ns(1000);
+}
+static void sleep_in_interrupt(void)
+{
+    static const struct timer_ops ops = {.fire = sleep_fire};
+    in_interrupt(&ops);
+}
+
+static void probe_fire(struct timer *timer)
+{
+    (void)timer;
+    arch_set_probe_base(UINT64_MAX);
+    bdev_submit_stacked(NULL, NULL);
+}
+static void probe_in_interrupt(void)
+{
+    static const struct timer_ops ops = {.fire = probe_fire};
+    in_interrupt(&ops);
+}
+
 static void double_give(void)
 {
     xstack_take(PROBE_vfs_read);
@@ -145,7 +181,16 @@ static void double_free(void)
     heap_free(p);
 }
 
+/* The report itself meets a screen that faults, and goes on without it. */
+static void screen_gone(void)
+{
+    ASSERT(boot_info.screen.kind == BOOT_SCREEN_TEXT, "this case needs a VGA");
+    arch_unmap(SCREEN_WINDOW_BASE + boot_info.screen.phys % MIB(2), 1);
+    panic("the screen is gone");
+}
+
 const struct guest_case guest_deaths[] = {
+    {"screen-gone", screen_gone},
     {"overflow-home", overflow_home},
     {"overflow-in-thread", overflow_in_thread},
     {"guard-leading", guard_leading},
@@ -163,6 +208,8 @@ const struct guest_case guest_deaths[] = {
     {"undefined-instruction", undefined_instruction},
     {"divide-by-zero", divide_by_zero},
     {"sleep-under-spinlock", sleep_under_spinlock},
+    {"sleep-in-interrupt", sleep_in_interrupt},
+    {"probe-in-interrupt", probe_in_interrupt},
     {"double-give", double_give},
     {"probe-under-spinlock", probe_under_spinlock},
     {"recursive-mutex", recursive_mutex},

@@ -17,7 +17,8 @@ struct guest_case {
 extern const struct guest_case guest_checks[], guest_smp_checks[], guest_entry_checks[], guest_iretq_checks[],
                                guest_deaths[], guest_costs[];
 extern const struct guest_case guest_stack_checks[], guest_grow_checks[], guest_stale_checks[], guest_grow_costs[],
-    guest_stack_deaths[], guest_smp_deaths[];
+    guest_stack_deaths[], guest_smp_deaths[], guest_numa_checks[], guest_lock_deaths[];
+extern const struct guest_case guest_extra_checks[], guest_every_stack_checks[];
 
 /* app=exhaust: the kth take, page or request refused, in many runs of one scenario (exhaust.c). */
 unsigned guest_exhaust(void);

@@ -27,10 +27,12 @@ uint64_t guest_number(uint64_t otherwise)
 
 static const struct guest_case *const check_tables[] = {
     guest_checks, guest_smp_checks, guest_entry_checks, guest_iretq_checks, guest_stack_checks, guest_grow_checks,
-    guest_stale_checks, guest_grow_costs,
+    guest_stale_checks, guest_grow_costs, guest_numa_checks, guest_extra_checks, guest_every_stack_checks,
 };
 
-static const struct guest_case *const death_tables[] = {guest_deaths, guest_stack_deaths, guest_smp_deaths};
+static const struct guest_case *const death_tables[] = {
+    guest_deaths, guest_stack_deaths, guest_smp_deaths, guest_lock_deaths,
+};
 
 /* All checks, or the one called @only; how many there were, and in *@failed how many of them failed. */
 static unsigned run_checks(const char *only, unsigned *failed)

@@ -65,11 +65,11 @@ static void every_cpu(void)
 static void memory_nodes(void)
 {
     static struct arch_memory_node nodes[64];
-    uint32_t count = arch_memory_nodes(nodes, ARRAY_COUNT(nodes));
-    for (uint32_t i = 0; i < count; i++) {
+    int count = arch_memory_nodes(nodes, ARRAY_COUNT(nodes));
+    for (int i = 0; i < count; i++) {
         console_printf("  memory %lx-%lx node %u\n", nodes[i].start, nodes[i].end, nodes[i].node);
         CHECK(nodes[i].start < nodes[i].end && nodes[i].node < 64);
-        for (uint32_t j = 0; j < i; j++)
+        for (int j = 0; j < i; j++)
             CHECK(nodes[i].end <= nodes[j].start || nodes[j].end <= nodes[i].start);
     }
 }

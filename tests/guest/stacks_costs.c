@@ -157,8 +157,28 @@ static void memory(const char *name, const char *frames_name, bool deep)
     stack_cache_drain();
 }
 
+/* ---- one life of a stack: from the cache and back to it, or mapped and unmapped ---- */
+
+static void life(const char *name, bool cached)
+{
+    uint64_t least = UINT64_MAX;
+    for (unsigned i = 0; i < 20; i++) {
+        struct stack *stack;
+        mark();
+        CHECK(stack_obtain(params.stack_size, false, &stack) == 0);
+        stack_release(stack);
+        if (!cached)
+            stack_cache_drain();
+        uint64_t ticks = since_mark();
+        least = MIN(least, ticks);
+    }
+    say(name, least);
+}
+
 static void grow_costs(void)
 {
+    life("life-cached", true);
+    life("life-mapped", false);
     if (home()->grows) {
         say("fault", fault_ticks(true));
         say("put-back", fault_ticks(false));

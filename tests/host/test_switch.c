@@ -199,8 +199,10 @@ static noinline unsigned changed_registers(void (*call)(void))
 {
     unsigned changed;
 
+    /* The compiler does not know of the call, so the stack may not be aligned for one. */
     __asm__ volatile("pushq %%rbp\n\t"
-                     "pushq %%rbp\n\t"
+                     "movq %%rsp, %%rbp\n\t"
+                     "andq $-16, %%rsp\n\t"
                      "movq $0x1111, %%rbx\n\t"
                      "movq $0x2222, %%r12\n\t"
                      "movq $0x3333, %%r13\n\t"
@@ -213,7 +215,7 @@ static noinline unsigned changed_registers(void (*call)(void))
                      "cmpq $0x3333, %%r13\n\tsetne %%cl\n\tmovzbl %%cl, %%ecx\n\taddl %%ecx, %0\n\t"
                      "cmpq $0x4444, %%r14\n\tsetne %%cl\n\tmovzbl %%cl, %%ecx\n\taddl %%ecx, %0\n\t"
                      "cmpq $0x5555, %%r15\n\tsetne %%cl\n\tmovzbl %%cl, %%ecx\n\taddl %%ecx, %0\n\t"
-                     "popq %%rbp\n\t"
+                     "movq %%rbp, %%rsp\n\t"
                      "popq %%rbp"
                      : "=a"(changed)
                      : "D"(call)

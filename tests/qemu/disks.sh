@@ -77,6 +77,16 @@ run_guest --app "$APPS/tests/fsops" --append 'mount=/dev/vda:/m' --qemu \
     "-drive if=none,id=bad,format=raw,file=blkdebug:$TMP/blkdebug.conf:$TMP/bad.img -device virtio-blk-pci,drive=bad,disable-legacy=on" -- /m
 assert_matches 'a failing device: the run ends in order' '^spillway: exit=(0|1) '
 
+# What was mounted before a set-up that fails is left clean.
+mke2fs -q -t ext2 "$TMP/left.img" 4M
+for bad in mount=none:/n:nofs cwd=/none; do
+    GUEST_TIMEOUT=30 run_guest --app "$APPS/hello" --append "mount=/dev/vda:/m $bad" --disk "$TMP/left.img"
+    assert_status "$bad after a mount: status 125" 125
+    assert_contains "$bad is named" "$bad"
+    assert_equal "$bad: the disk before it is left clean" \
+        "$(dumpe2fs -h "$TMP/left.img" 2>/dev/null | sed -n 's/^Filesystem state: *//p')" clean
+done
+
 # Without the file that app= names; an app that is no ELF.
 GUEST_TIMEOUT=30 run_guest --append 'app=/m/none mount=/dev/vda:/m' --disk "$TMP/full.img"
 assert_status 'an app that is not there: status 125' 125

@@ -12,16 +12,6 @@ SEED=${EXHAUST_SEED:-1}
 SLOTS=400
 SLOTS_ALL=1000
 
-build_exhaust() {
-    if ! "$ROOT/spillway" build --debug --guest-tests >"$TMP/build.log" 2>&1; then
-        not_ok 'build with --debug --guest-tests' 'it does not build'
-        cat "$TMP/build.log"
-        exit 1
-    fi
-    BUILD=$BUILD/debug/guest-tests
-    export SPILLWAY_BUILD=$BUILD
-}
-
 # judge SLOTS-FILE COUNT BYTES OUT: e2fsck on every level of every slot, two slots at a time; what is bad goes to OUT.
 judge() {
     local slots=$1 count=$2
@@ -78,7 +68,7 @@ exhaust() {
     done
 }
 
-build_exhaust
+build_variant debug guest-tests
 make_tower "$TMP/tower" --levels $LEVELS --block "${EXHAUST_BLOCK:-1K}" --data 160K || exit 1
 TOWER_BYTES=$(stat -c %s "$TMP/tower")
 if [ -n "${EXHAUST_WORDS:-}" ]; then

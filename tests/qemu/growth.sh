@@ -6,9 +6,10 @@
 . "$(dirname "$0")/../lib.sh"
 
 STACK_CASES="cached-stack-is-reused-at-once many-end-at-once release-in-an-interrupt own-stacks opting-out-is-visible
-    guarded-buffers"
+    guarded-buffers own-stacks-many-at-once"
 GROW_CASES="grow-instructions grow-stack-instructions grow-in-the-page-allocator grow-with-a-lock-held grow-registers
-    grow-sleepers-keep-one-page grow-no-pages grow-stale-translations"
+    grow-sleepers-keep-one-page grow-no-pages grow-stale-translations grow-prefill-leaves-nothing
+    extra-holder-sleeps-and-moves"
 
 # A program sees it. Debian's busybox reads the files.
 for mode in off fault prefill; do
@@ -33,6 +34,7 @@ cases() {
     local mode=$1 cpus=$2 name
     shift 2
     for name; do
+        wanted "$name, $mode, $cpus CPUs" || continue
         GUEST_TIMEOUT=100 run_guest --append "app=$name stack.grow=$mode" -c "$cpus" -- 5
         grep -a '^  ' "$OUT"
         assert_status "$name, $mode, $cpus CPUs" 0

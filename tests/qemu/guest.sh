@@ -20,6 +20,14 @@ guest_checks() {
     assert_status "guest checks end well ($label)" 0
 }
 
+# One case alone, on four CPUs.
+if [ -n "${SPILLWAY_CASES:-}" ]; then
+    while IFS= read -r name; do
+        guest_checks smp4 --append "app=${name%% *}" -c 4
+    done <<<"$SPILLWAY_CASES"
+    finish
+fi
+
 guest_checks pvh --append app=checks
 guest_checks iso --iso --append app=checks
 guest_checks qemu64 --append app=checks --qemu '-cpu qemu64'

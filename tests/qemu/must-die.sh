@@ -10,6 +10,7 @@ truncate -s 1M "$TMP/disk.img"
 # dies NAME STATUS TEXT...: the guest case NAME ends with STATUS, and every TEXT stands in its report.
 dies() {
     local name=$1 status=$2 text missing=
+    wanted "$name" || return 0
     shift 2
     GUEST_TIMEOUT=30 run_guest --append "app=$name" --disk "$TMP/disk.img"
     for text; do
@@ -45,6 +46,8 @@ dies panic 202 'PANIC: value 42, name forty-two' 'plain_panic+0x'
 dies undefined-instruction 202 'PANIC: exception, vector 6' 'undefined_instruction+0x'
 dies divide-by-zero 202 'PANIC: exception, vector 0' 'divide_by_zero+0x'
 dies sleep-under-spinlock 202 'thread_block may sleep, but was called with a spin lock held' 'sleep_under_spinlock+0x'
+dies sleep-in-interrupt 202 'thread_block may sleep, but was called from an interrupt'
+dies probe-in-interrupt 202 'no probe with interrupts off or a spin lock held'
 dies double-give 202 'assertion failed' 'who gives a stack back holds it' 'double_give+0x'
 dies probe-under-spinlock 202 'no probe with interrupts off or a spin lock held' 'probe_under_spinlock+0x'
 dies recursive-mutex 202 'a mutex is not recursive' 'recursive_mutex+0x'

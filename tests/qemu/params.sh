@@ -35,7 +35,7 @@ refused 'stack.grow=maybe' 'stack.grow=maybe' 'one of: off fault prefill'
 refused 'stack.size=1K' 'stack.size=1K' 'a size from 4K to 64K'
 refused 'stack.size=9000' 'stack.size=9000' 'a multiple of 4K'
 refused 'stack.extra_size=1M' 'stack.extra_size=1M'
-refused 'stack.need=lots' 'stack.need=lots' 'auto, force'
+refused 'stack.need=lots' 'stack.need=lots' 'auto, force, off'
 refused 'cpus=65' 'cpus=65' 'a number from 1 to 64'
 refused 'cpus=0' 'cpus=0' 'a number from 1 to 64'
 refused 'mount=/dev/vda' 'mount=/dev/vda'
@@ -46,7 +46,7 @@ refused 'quiet' 'unknown boot parameter quiet'
 GUEST_TIMEOUT=30 run_guest --app "$APPS/hello" --append help
 assert_status 'help ends well' 0
 for name in stack.extra stack.extra_size stack.extra_max stack.size stack.policy stack.grow stack.need app mount env \
-    cwd mem cpus log help; do
+    cwd mem cpus log stats help; do
     assert_matches "help lists $name" "^  $name "
 done
 

@@ -16,8 +16,10 @@ for cpus in 2 4; do
     assert_equal "nestio on $cpus CPUs: every stack went home" "$(last_field free)" "$(last_field total)"
     check_tower "nestio on $cpus CPUs: e2fsck of every level" "$TMP/tower.img" 6
 done
-for program in threads:4 clock:4 mem:2; do
-    GUEST_TIMEOUT=200 run_guest --app "$APPS/tests/${program%:*}" -c "${program#*:}" -m 512M
+mke2fs -q -t ext2 "$TMP/disk" 64M 2>/dev/null
+for program in threads:4 clock:4 mem:2 syncs:4; do
+    GUEST_TIMEOUT=200 run_guest --app "$APPS/tests/${program%:*}" -c "${program#*:}" -m 512M --disk "$TMP/disk" \
+        --append mount=/dev/vda:/tmp/m -- /tmp/m
     assert_status "${program%:*} on ${program#*:} CPUs" 0
 done
 

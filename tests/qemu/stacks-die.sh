@@ -10,6 +10,7 @@ build_variant guest-tests
 # dies NAME STATUS APPEND CPUS TEXT...: the guest case NAME ends with STATUS, and every TEXT stands in its report.
 dies() {
     local name=$1 status=$2 append=$3 cpus=$4 text missing=
+    wanted "$name" || return 0
     shift 4
     GUEST_TIMEOUT=60 run_guest --append "app=$name $append" -c "$cpus"
     for text; do
@@ -81,6 +82,11 @@ for grow in fault prefill; do
     dies overflow-home 200 "stack.grow=$grow" 1 'GUARD HIT: stack overflow' 'below the home stack' '"init"' 'go_deeper+0x'
     dies overflow-in-thread 200 "stack.grow=$grow" 1 'GUARD HIT: stack overflow' '"digger"'
     dies STACK_GUARD_PAGE_LEADING-home 200 "stack.grow=$grow" 1 ', 1 bytes below the home stack'
+    dies STACK_GUARD_PAGE_TRAILING-home 200 "stack.grow=$grow" 1 ', 1 bytes above the home stack'
+    dies overflow-own-static 200 "stack.grow=$grow" 1 'GUARD HIT: stack overflow' 'below the own static stack'
+    dies STACK_GUARD_PAGE_TRAILING-own-mapped 200 "stack.grow=$grow" 1 ', 1 bytes above the own mapped stack'
+    dies overflow-plain 202 "stack.grow=$grow" 1 '"plain-below" wrote beyond an end of its plain stack'
+    dies overflow-extra 200 "stack.grow=$grow" 1 'GUARD HIT: stack overflow' 'below the extra stack'
 done
 dies double-fault-in-growth 202 stack.grow=fault 1 'PANIC: double fault, vector 8' 'double_fault_in_growth+0x'
 dies grow-another 202 stack.grow=fault 1 'kernel page fault: write' '(a page that a stack does not have)' '"trespasser"'

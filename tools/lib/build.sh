@@ -9,7 +9,7 @@ usage: ./spillway build [--no-probes | --debug | --guest-tests]
 Builds spillway.elf, spillway.debug and the apps in build/. Plain CMake does the same:
 cmake --workflow --preset default.
   --no-probes   compile the stack probes out; builds in build/no-probes
-  --debug       extra run-time checks; builds in build/debug
+  --debug       extra run-time checks, lock order among them; builds in build/debug
   --guest-tests a kernel that runs tests/guest instead of an app; builds in build/guest-tests
 SPILLWAY_BUILD=build/no-probes ./spillway run ... runs such a build.
 TEXT

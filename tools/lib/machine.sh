@@ -8,17 +8,18 @@ KEEP_LOGS=20
 
 # run_machine SECONDS: runs the array QEMU (made by qemu_command) and ends the script with the guest's status.
 run_machine() {
-    local seconds=$1 status interrupted=0 terminal='' typist='' runner
+    local seconds=$1 status interrupted=0 terminal='' typist='' runner lines
     mkdir -p "$BUILD/logs"
     RUN_LOG=$BUILD/logs/run-$(date +%Y%m%d-%H%M%S)-$$.log
     : >"$RUN_LOG" || die 125 "cannot write $RUN_LOG"
     qemu_log_to "$RUN_LOG"
     drop_old_logs
+    lines_tool
     note "$RUN_APP_NAME on $RUN_MACHINE"
     note "the console's log: $RUN_LOG"
 
     # The guest's console gets our terminal, with Ctrl-C and all; what is not a terminal is typed for it.
-    exec 4<&0
+    exec 5<&0
     if [ -t 0 ]; then
         exec 3<&0
         terminal=$(stty -g 2>/dev/null) || terminal=''
@@ -27,8 +28,11 @@ run_machine() {
         exec 3< <(trap 'kill $(jobs -p) 2>/dev/null' EXIT TERM; type_input "$seconds")
         typist=$!
     fi
-    timeout --foreground -k 5 "$seconds" "${QEMU[@]}" <&3 2>"$RUN_LOG.qemu" &
+    exec 4> >(exec "${LINES_TOOL[@]}")
+    lines=$!
+    timeout --foreground -k 5 "$seconds" "${QEMU[@]}" <&3 >&4 2>"$RUN_LOG.qemu" 4>&- &
     runner=$!
+    exec 4>&-
     trap 'interrupted=1; kill "$runner" 2>/dev/null' INT TERM HUP
     while :; do
         wait "$runner"
@@ -36,15 +40,16 @@ run_machine() {
         # A trap ends `wait` early; go on until the machine is gone.
         kill -0 "$runner" 2>/dev/null || break
     done
+    wait "$lines"
     trap - INT TERM HUP
-    exec 3<&- 4<&-
+    exec 3<&- 5<&-
     [ -z "$typist" ] || kill "$typist" 2>/dev/null
     [ -z "$terminal" ] || stty "$terminal" 2>/dev/null
-    [ -z "$RUN_ISO" ] || rm -f -- "$RUN_ISO"
+    [ -z "$RUN_ISO" ] || rm -f -- "$RUN_ISO" "$RUN_VARS"
     run_verdict "$status" "$interrupted" "$seconds"
 }
 
-# type_input SECONDS: stdin (descriptor 4) as somebody would type it, once the kernel listens; at its end ^D, more than once because a
+# type_input SECONDS: stdin (descriptor 5) as somebody would type it, once the kernel listens; at its end ^D, more than once because a
 # line without its newline takes one for itself. Keys that a terminal takes for itself are quoted with ^V.
 # SPILLWAY_STDIN=raw: every byte as it is, and no ^D. SPILLWAY_STDIN_AFTER=REGEX: not before the console shows it.
 type_input() {
@@ -55,11 +60,11 @@ type_input() {
         sleep 0.1
     done
     if [ "${SPILLWAY_STDIN:-}" = raw ]; then
-        cat <&4 &
+        cat <&5 &
         wait $!
         return
     fi
-    sed -u $'s/[\x03\x04\x0d\x0f\x11\x12\x13\x15\x16\x17\x1a\x1c\x7f]/\x16&/g' <&4 &
+    sed -u $'s/[\x03\x04\x0d\x0f\x11\x12\x13\x15\x16\x17\x1a\x1c\x7f]/\x16&/g' <&5 &
     wait $!
     printf '\4\4\4'
     sleep "$1" & # QEMU's end of the pipe stays open
@@ -76,6 +81,21 @@ qemu_console_is_terminal() {
     note "Ctrl-C goes to the app; Ctrl-A x ends the machine"
 }
 
+# lines_tool: the command that adds file:line to the backtraces of a console, as the array LINES_TOOL.
+lines_tool() {
+    LINES_TOOL=("$ROOT/tools/lines" "$BUILD/spillway.debug")
+    [ -z "$RUN_APP" ] || LINES_TOOL+=("$RUN_APP" "$(app_base)")
+}
+
+# app_base: where the program lies when it is position-independent; 0 when it is not.
+app_base() {
+    local base=0
+    if [ "$(od -An -tu2 -j16 -N2 -- "$RUN_APP" | tr -d ' ')" = 3 ]; then
+        base=$(sed -nE 's/^#define PIE_BASE .*(0x[0-9a-fA-F]+).*$/\1/p' "$ROOT/src/abi/load.c")
+    fi
+    echo "$base"
+}
+
 # qemu_log_to FILE: gives the console of the array QEMU a log file.
 qemu_log_to() {
     local index
@@ -88,6 +108,9 @@ qemu_log_to() {
 run_verdict() {
     local qemu=$1 last
     finish_line
+    if grep -qa '^ *#[0-9]' "$RUN_LOG" && "${LINES_TOOL[@]}" <"$RUN_LOG" >"$RUN_LOG.lines"; then
+        mv -f -- "$RUN_LOG.lines" "$RUN_LOG"
+    fi
     if [ "$2" -eq 1 ]; then
         rm -f -- "$RUN_LOG.qemu"
         run_failed 130 "interrupted"

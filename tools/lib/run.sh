@@ -5,6 +5,7 @@
 RUN_TIMEOUT=600
 RUN_MEMORY=256M
 RUN_CPUS=1
+OVMF_FOLDER=/usr/share/OVMF
 
 help_run() {
     cat <<'TEXT'
@@ -19,8 +20,12 @@ and runs nestio on it from an ISO; the default APP ARGS are: --levels 6 --thread
   -m MEM              memory, such as 64M or 1G (default 256M)
   -c CPUS             processors, 1 to 64 (default 1)
   --iso, --kernel     boot from an ISO through GRUB (default without --app), or directly (default with --app)
+  --uefi              boot the ISO by UEFI instead of BIOS; from 64M of memory on
   --timeout S         end the machine after S seconds (default 600)
   --qemu 'ARGS'       more arguments for QEMU
+  --stats FILE        a sample of the extra stacks every second (stats=MS in PARAMS: every MS ms), as JSON lines
+  --sweep NAME=A..B   one run for each value of a boot parameter (or NAME=A,B,...), such as stack.extra=0..8, and a table
+                      of refusals, switches and time; what the runs write to disks is thrown away
   --dry-run           print the QEMU command and do nothing
 
 Exit status: the app's own, 0 to 123 (123 for anything above); 124 timeout; 125 set-up trouble; 200 guard page hit;
@@ -32,9 +37,13 @@ TEXT
 
 command_run() {
     USAGE_STATUS=125
-    RUN_DISKS=() RUN_QEMU_ARGS=() RUN_APP_NAME='' RUN_ISO=''
+    RUN_DISKS=() RUN_QEMU_ARGS=() RUN_APP_NAME='' RUN_ISO='' RUN_STATS='' RUN_UEFI=0 RUN_VARS=''
     # Whatever goes wrong before the machine runs: the contract's last line ends the output.
     trap 'status=$?; [ "$status" -ne 125 ] || last_line 125' EXIT
+    if is_sweep "$@"; then
+        command_sweep "$@"
+        return
+    fi
     local app='' append='' memory=$RUN_MEMORY boot='' seconds=$RUN_TIMEOUT dry=0
     while [ $# -gt 0 ]; do
         case $1 in
@@ -47,7 +56,8 @@ command_run() {
         --timeout) option_value "$1" $#; seconds=$2; shift ;;
         --qemu) option_value "$1" $#; add_qemu_args "$2"; shift ;;
         --dry-run) dry=1 ;;
-        --uefi | --stats | --sweep) die 125 "$1 is not in this version" ;;
+        --stats) option_value "$1" $#; RUN_STATS=$2; shift ;;
+        --uefi) RUN_UEFI=1 ;;
         --) shift; break ;;
         *) die 125 "run: unknown option '$1'; ./spillway help run lists them" ;;
         esac
@@ -55,13 +65,16 @@ command_run() {
     done
     is_number "$seconds" && [ "$seconds" -gt 0 ] || die 125 "--timeout $seconds: whole seconds, at least 1, are wanted"
     [[ $memory =~ ^[0-9]{1,6}[MG]$ ]] || die 125 "-m $memory: a size such as 64M or 1G is wanted"
+    [ "$RUN_UEFI" -eq 0 ] || [ "$boot" != kernel ] || die 125 "--uefi boots from an ISO; it cannot go with --kernel"
+    [ "$RUN_UEFI" -eq 0 ] || boot=iso
+    [ -z "$RUN_STATS" ] || append=$(stats_append "$append")
     run_prepare "$app" "$append" "$boot" "$dry" "$@"
     qemu_command "$memory"
     if [ "$dry" -eq 1 ]; then
         echo "$(join_words shell_word "${QEMU[@]}")"
         return 0
     fi
-    run_machine "$seconds"
+    if [ -n "${RUN_DEBUGGER:-}" ]; then "$RUN_DEBUGGER"; else run_machine "$seconds"; fi
 }
 
 # last_line STATUS: the contract's last line, where the guest did not print it.
@@ -79,6 +92,12 @@ check_cpus() {
 add_qemu_args() {
     split_words "$1" || die 125 "--qemu: a quote or backslash without its end: $1"
     RUN_QEMU_ARGS+=(${WORDS[@]+"${WORDS[@]}"})
+}
+
+# stats_append APPEND: with the parameter that turns the samples on, where APPEND has none.
+stats_append() {
+    { : >"$RUN_STATS"; } 2>/dev/null || die 125 "--stats $RUN_STATS: cannot be written"
+    case " $1" in *' stats='*) printf '%s' "$1" ;; *) printf '%s stats=1000' "$1" ;; esac
 }
 
 # run_prepare APP APPEND BOOT DRY ARGS...: checks the files, builds, makes the tower and the ISO. Sets RUN_APP,
@@ -116,6 +135,11 @@ run_prepare() {
             mkdir -p "$BUILD/run"
             make_iso "$RUN_ISO" "$app" ${BOOT_WORDS[@]+"${BOOT_WORDS[@]}"} || die 125 "the ISO could not be made"
         fi
+    fi
+    if [ "$RUN_UEFI" -eq 1 ]; then
+        # The firmware writes to its variables; every run starts with fresh ones.
+        RUN_VARS=$BUILD/run/$RUN_APP_NAME-$$.vars
+        [ "$dry" -eq 1 ] || cp -- "$OVMF_FOLDER/OVMF_VARS_4M.fd" "$RUN_VARS" || die 125 "cannot write $RUN_VARS"
     fi
 }
 
@@ -175,6 +199,7 @@ qemu_command() {
     local disk path drive index=0 accel
     accel=$(accelerator)
     RUN_MACHINE="q35, $accel, $1, $RUN_CPUS CPUs, ${RUN_BOOT/kernel/direct} boot"
+    [ "$RUN_UEFI" -eq 0 ] || RUN_MACHINE+=" by UEFI"
     QEMU=(qemu-system-x86_64 -machine q35 -accel "$accel" -cpu max -smp "$RUN_CPUS" -m "$1" -nodefaults -no-reboot
         -display none -device isa-debug-exit,iobase=0xf4,iosize=4)
     if [ "$RUN_BOOT" = iso ]; then
@@ -184,6 +209,10 @@ qemu_command() {
         [ -z "$RUN_APP" ] || QEMU+=(-initrd "$RUN_APP")
         QEMU+=(-append "$(join_words boot_word ${BOOT_WORDS[@]+"${BOOT_WORDS[@]}"})")
     fi
+    if [ "$RUN_UEFI" -eq 1 ]; then
+        QEMU+=(-drive "if=pflash,unit=0,format=raw,readonly=on,file=$OVMF_FOLDER/OVMF_CODE_4M.fd"
+            -drive "if=pflash,unit=1,format=raw,file=${RUN_VARS//,/,,}")
+    fi
     for disk in ${RUN_DISKS[@]+"${RUN_DISKS[@]}"}; do
         path=$(disk_path "$disk")
         drive="if=none,id=disk$index,format=$(disk_format "$path"),cache=writeback,file=${path//,/,,}"
@@ -192,6 +221,7 @@ qemu_command() {
         index=$((index + 1))
     done
     QEMU+=(-chardev stdio,id=console -serial chardev:console)
+    [ -z "$RUN_STATS" ] || QEMU+=(-chardev "file,id=stats,path=${RUN_STATS//,/,,}" -device isa-debugcon,iobase=0xe9,chardev=stats)
     QEMU+=(${RUN_QEMU_ARGS[@]+"${RUN_QEMU_ARGS[@]}"})
 }
 

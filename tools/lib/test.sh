@@ -14,10 +14,12 @@ TEST_TIMEOUT=300
 help_test() {
     cat <<'TEXT'
 usage: ./spillway test [check|host|qemu|oracle|exhaust]... [NAME]...
+       ./spillway test sources NUMBER:LINE...
 
 Builds, runs the families of tests that are named (when none is, all but exhaust), prints the time of each, and ends with
 the line `N passed, N failed`. With NAMEs, only test files whose name contains one of them run: ./spillway test qemu exit.
 exhaust refuses every single stack, page and device request that a scenario asks for: it takes long.
+sources runs the tests that docs/sources.md names for these lines of the source texts: ./spillway test sources 003:162.
 TEXT
 }
 
@@ -25,7 +27,8 @@ command_test() {
     local word family log start
     local -a families=()
     TEST_FILTER=() TEST_PASSED=0 TEST_FAILED=0 TEST_FAILURES=() TEST_TIMES=()
-    for word; do
+    [ "${1:-}" != sources ] || families=(sources)
+    for word in "${@:$((1 + ${#families[@]}))}"; do
         case $word in
         check | host | qemu | oracle) families+=("$word") ;;
         exhaust) # Alone it is the family; behind another one, the tests of that one with this name.
@@ -36,6 +39,7 @@ command_test() {
         esac
     done
     [ ${#families[@]} -gt 0 ] || families=("${TEST_FAMILIES[@]}")
+    [ "${families[0]}" != sources ] || check_source_lines "${TEST_FILTER[@]}"
     need_packages
     mkdir -p "$BUILD/logs"
     build_targets all || count_failed build "the build failed"
@@ -43,14 +47,17 @@ command_test() {
 
     for family in "${families[@]}"; do
         start=$(now_ms)
-        if [ "$family" = host ]; then
+        if [ "$family" = sources ]; then
+            run_sources "${TEST_FILTER[@]}"
+        elif [ "$family" = host ]; then
             run_host_tests
         else
             run_script_tests "$family"
         fi
         TEST_TIMES+=("$family $(seconds_since "$start") s")
     done
-    [ $((TEST_PASSED + TEST_FAILED)) -gt 0 ] || count_failed test "no test matches"
+    [ $((TEST_PASSED + TEST_FAILED)) -gt 0 ] || [ "$family" = sources ] || count_failed test "no test matches"
+    [ ${#families[@]} -lt ${#TEST_FAMILIES[@]} ] || [ ${#TEST_FILTER[@]} -gt 0 ] || judge_sources
     printf '\n'
     [ ${#TEST_FAILURES[@]} -eq 0 ] || printf 'failed: %s\n' "${TEST_FAILURES[@]}"
     (IFS=,; echo "time:${TEST_TIMES[*]/#/ }")
@@ -77,30 +84,36 @@ matches() {
 
 # run_script_tests FAMILY: one line for each script, its failures below.
 run_script_tests() {
-    local family=$1 script name log start status limit passed line
-    for script in "$ROOT/tests/$family"/*.sh; do
-        name=$family/$(basename "$script" .sh)
+    local script name
+    for script in "$ROOT/tests/$1"/*.sh; do
+        name=$1/$(basename "$script" .sh)
         [ -f "$script" ] && matches "$name" || continue
-        start=$(now_ms)
-        log=$BUILD/logs/test-${name//\//-}.log
-        limit=$(sed -n 's/^# timeout: \([0-9][0-9]*\)$/\1/p' "$script" | head -n 1)
-        timeout -k 10 "${limit:-$TEST_TIMEOUT}" bash "$script" </dev/null >"$log" 2>&1
-        status=$?
-        passed=$(grep -c '^ok ' "$log")
-        TEST_PASSED=$((TEST_PASSED + passed))
-        echo "$name: $passed ok, $(seconds_since "$start") s"
-        while IFS= read -r line; do
-            line=${line#not ok }
-            count_failed "$name ${line%%: *}" "${line#*: }"
-        done < <(grep '^not ok ' "$log")
-        if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
-            count_failed "$name" "did not end within ${limit:-$TEST_TIMEOUT} s; output in $log"
-        elif [ "$status" -ne 0 ] && ! grep -q '^not ok ' "$log"; then
-            count_failed "$name" "ended with status $status; output in $log"
-        elif ! grep -qE '^(not )?ok ' "$log"; then
-            count_failed "$name" "reported no case; output in $log"
-        fi
+        run_script "$script" "$name"
     done
+}
+
+# run_script SCRIPT NAME
+run_script() {
+    local script=$1 name=$2 start log status limit passed line
+    start=$(now_ms)
+    log=$BUILD/logs/test-${name//\//-}.log
+    limit=$(sed -n 's/^# timeout: \([0-9][0-9]*\)$/\1/p' "$script" | head -n 1)
+    timeout -k 10 "${limit:-$TEST_TIMEOUT}" bash "$script" </dev/null >"$log" 2>&1
+    status=$?
+    passed=$(grep -c '^ok ' "$log")
+    TEST_PASSED=$((TEST_PASSED + passed))
+    echo "$name: $passed ok, $(seconds_since "$start") s"
+    while IFS= read -r line; do
+        line=${line#not ok }
+        count_failed "$name ${line%%: *}" "${line#*: }"
+    done < <(grep '^not ok ' "$log")
+    if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
+        count_failed "$name" "did not end within ${limit:-$TEST_TIMEOUT} s; output in $log"
+    elif [ "$status" -ne 0 ] && ! grep -q '^not ok ' "$log"; then
+        count_failed "$name" "ended with status $status; output in $log"
+    elif ! grep -qE '^(not )?ok ' "$log"; then
+        count_failed "$name" "reported no case; output in $log"
+    fi
 }
 
 # run_host_tests: CTest runs the programs; the cases are cmocka's. A program that dies counts as one failed case.

@@ -59,6 +59,12 @@ void host_console_capture(char *buffer, size_t bytes)
         buffer[0] = 0;
 }
 
+void arch_debug_write(const char *text, size_t bytes)
+{
+    (void)text;
+    (void)bytes;                      /* no such port */
+}
+
 void arch_console_write(const char *text, size_t bytes)
 {
     if (!capture_buffer) {
@@ -90,6 +96,18 @@ int arch_console_listen(struct irq *irq)
     (void)irq;
     return -ENODEV;
 }
+
+/* The terminal of the process is all there is. */
+bool arch_screen_size(uint32_t *cols, uint32_t *rows)
+{
+    (void)cols;
+    (void)rows;
+    return false;
+}
+
+void arch_screen_defer(void) {}
+bool arch_screen_stale(void) { return false; }
+void arch_screen_paint(void) {}
 
 noreturn_fn void arch_machine_exit(unsigned status)
 {

@@ -27,6 +27,9 @@ void host_poll(void);
 /* A clock that stands still but for arch_idle(), which moves it to the next deadline. */
 void host_virtual_time(bool on);
 
+/* What arch_memory_nodes() reports from here on, at first nothing; @nodes stays the caller's. */
+void host_memory_nodes(const struct arch_memory_node *nodes, int count);
+
 /* Console output goes to @buffer (terminated, cut when full) instead of stderr; NULL ends that. */
 void host_console_capture(char *buffer, size_t bytes);
 

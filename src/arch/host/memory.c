@@ -62,11 +62,20 @@ void host_memory_init(uint64_t bytes)
     must(frames != MAP_FAILED, "host: frame table");
 }
 
-uint32_t arch_memory_nodes(struct arch_memory_node *nodes, uint32_t max)
+static const struct arch_memory_node *memory_nodes;
+static int memory_node_count;
+
+void host_memory_nodes(const struct arch_memory_node *nodes, int count)
 {
-    (void)nodes;
-    (void)max;
-    return 0;
+    memory_nodes = nodes;
+    memory_node_count = count;
+}
+
+int arch_memory_nodes(struct arch_memory_node *nodes, uint32_t max)
+{
+    if (memory_node_count > 0)
+        memcpy(nodes, memory_nodes, MIN((uint32_t)memory_node_count, max) * sizeof(*nodes));
+    return memory_node_count;
 }
 
 static bool in_stack_window(uintptr_t va, size_t count)

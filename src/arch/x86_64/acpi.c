@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the firmware says in its ACPI tables: the processors (MADT) and which memory is near which of
- * them (SRAT). Read once, early, while the boot tables map the first 4 GiB; later the memory that the
- * tables lie in is not mapped. A table that lies above, or whose length or checksum is wrong, is
- * passed over, and what the others say is used.
+ * What the firmware says in its ACPI tables: the processors (MADT), which memory is near which of
+ * them (SRAT), and which old parts of a PC are there (FADT). Read once, early, while the boot tables
+ * map the first 4 GiB; later the memory that the tables lie in is not mapped. A table that lies
+ * above, or whose length or checksum is wrong, is passed over, and what the others say is used.
  *
  * The firmware's proximity domains become nodes 0, 1, ... in ascending order. Processors that need
- * the x2APIC (an id above 254) cannot be reached and are left out.
+ * the x2APIC (an id above 254) cannot be reached and are left out. What the SRAT says of memory is handed
+ * on as it stands there; whether to believe it is the runtime's to say.
  *
- * Source: ACPI 6.4, 5.2.5 (RSDP), 5.2.7 (RSDT), 5.2.8 (XSDT), 5.2.12 (MADT), 5.2.16 (SRAT).
+ * Source: ACPI 6.4, 5.2.5 (RSDP), 5.2.7 (RSDT), 5.2.8 (XSDT), 5.2.9 (FADT), 5.2.12 (MADT), 5.2.16 (SRAT).
  */
 #include <x86.h>
 
 #include <lib/bits.h>
+#include <lib/errno.h>
 #include <lib/string.h>
 
 #define READABLE_END GIB(4)
@@ -33,6 +35,10 @@ enum {
     RSDP_NEW_BYTES = 36,
     TABLE_LENGTH = 4,
     TABLE_HEADER = 36,
+    FADT_TIMER_PORT = 76,
+    FADT_TIMER_BYTES = 91,
+    FADT_PC_PARTS = 109,
+    FADT_END = 116,
     MADT_ENTRIES = 44,
     SRAT_ENTRIES = 48,
 };
@@ -42,9 +48,14 @@ enum { MADT_LOCAL_APIC = 0, MADT_IO_APIC = 1, MADT_OVERRIDE = 2, MADT_LOCAL_X2AP
 #define ISA_LINES 16u
 enum { SRAT_CPU = 0, SRAT_MEMORY = 1, SRAT_CPU_X2APIC = 2 };
 
+#define PARTS_NO_VGA 0x04u
+#define PARTS_NO_CMOS_CLOCK 0x20u
+#define PORTS 0x10000u
+
 #define ENTRY_ENABLED 1u
 #define SRAT_HOT_PLUGGABLE 2u
-#define NODES_MAX 64u /* any further domains are taken for the last one */
+
+struct acpi_parts acpi_parts = { .vga = true, .cmos_clock = true };
 
 static struct arch_cpu_info cpus[X86_CPUS_MAX];
 static uint32_t cpu_domains[X86_CPUS_MAX];
@@ -52,7 +63,8 @@ static bool cpu_has_domain[X86_CPUS_MAX];
 static uint32_t cpu_count;
 static struct arch_memory_node
     memory[ACPI_MEMORY_MAX]; /* @node is a domain until domains_to_nodes() */
-static uint32_t memory_count;
+static uint32_t memory_count, memory_listed;
+static bool srat_damaged;
 
 /* Where the lines of the old PC bus end: at which input of which I/O APIC. */
 static struct {
@@ -141,17 +153,40 @@ static const uint8_t *find_list(uint32_t *bytes, uint32_t *width)
     return list && !memcmp(list, "RSDT", 4) ? list : NULL;
 }
 
-static const uint8_t *find_table(const char *signature, uint32_t *bytes)
+/* *@damaged: it is listed, but not whole. */
+static const uint8_t *find_table(const char *signature, uint32_t *bytes, bool *damaged)
 {
     uint32_t list_bytes, width;
     const uint8_t *list = find_list(&list_bytes, &width);
 
     for (uint32_t at = TABLE_HEADER; list && at + width <= list_bytes; at += width) {
-        const uint8_t *table = table_at(width == 8 ? le64(list + at) : le32(list + at), bytes);
-        if (table && !memcmp(table, signature, 4))
+        uint64_t phys = width == 8 ? le64(list + at) : le32(list + at);
+        const uint8_t *table = phys ? at_phys(phys, TABLE_HEADER) : NULL;
+        if (!table || memcmp(table, signature, 4))
+            continue;
+        table = table_at(phys, bytes);
+        *damaged = !table;
+        if (table)
             return table;
     }
     return NULL;
+}
+
+/* ---- parts of a PC ---- */
+
+static void read_fadt(void)
+{
+    uint32_t bytes;
+    bool damaged;                     /* then it counts as not there */
+    const uint8_t *fadt = find_table("FACP", &bytes, &damaged);
+
+    if (!fadt || bytes < FADT_END)
+        return;
+    uint32_t port = le32(fadt + FADT_TIMER_PORT);
+    if (fadt[FADT_TIMER_BYTES] == 4 && port < PORTS)
+        acpi_parts.timer_port = (uint16_t)port;
+    acpi_parts.vga = !(fadt[FADT_PC_PARTS] & PARTS_NO_VGA);
+    acpi_parts.cmos_clock = !(fadt[FADT_PC_PARTS] & PARTS_NO_CMOS_CLOCK);
 }
 
 /* ---- processors ---- */
@@ -199,7 +234,8 @@ bool acpi_isa_route(uint32_t line, struct acpi_route *out)
 static void read_madt(void)
 {
     uint32_t bytes;
-    const uint8_t *madt = find_table("APIC", &bytes);
+    bool damaged;
+    const uint8_t *madt = find_table("APIC", &bytes, &damaged);
 
     for (uint32_t at = MADT_ENTRIES; madt && at + 2 <= bytes;) {
         const uint8_t *entry = madt + at;
@@ -233,10 +269,13 @@ static void set_domain(uint32_t hardware_id, uint32_t domain, uint32_t flags)
 /* Memory that could be plugged in is no memory yet: nothing in the map lies there. */
 static void add_memory(uint64_t start, uint64_t bytes, uint32_t domain, uint32_t flags)
 {
-    if (!(flags & ENTRY_ENABLED) || (flags & SRAT_HOT_PLUGGABLE) || !bytes ||
-        bytes > UINT64_MAX - start || memory_count == ACPI_MEMORY_MAX)
+    uint64_t end = bytes > UINT64_MAX - start ? UINT64_MAX : start + bytes;
+
+    if (!(flags & ENTRY_ENABLED) || (flags & SRAT_HOT_PLUGGABLE) || !bytes)
         return;
-    memory[memory_count++] = (struct arch_memory_node){ start, start + bytes, domain };
+    memory_listed++;
+    if (memory_count < ACPI_MEMORY_MAX)
+        memory[memory_count++] = (struct arch_memory_node){ start, end, domain };
 }
 
 static void read_srat_entry(const uint8_t *entry, uint32_t length)
@@ -256,12 +295,14 @@ static void read_srat_entry(const uint8_t *entry, uint32_t length)
 static void read_srat(void)
 {
     uint32_t bytes;
-    const uint8_t *srat = find_table("SRAT", &bytes);
+    const uint8_t *srat = find_table("SRAT", &bytes, &srat_damaged);
 
     for (uint32_t at = SRAT_ENTRIES; srat && at + 2 <= bytes;) {
         uint32_t length = srat[at + 1];
-        if (length < 2 || length > bytes - at)
+        if (length < 2 || length > bytes - at) {
+            srat_damaged = true;
             break;
+        }
         read_srat_entry(srat + at, length);
         at += length;
     }
@@ -297,12 +338,13 @@ static void domains_to_nodes(void)
             if (cpu_has_domain[i] && cpu_domains[i] == domain)
                 cpus[i].node = node;
         }
-        node += node < NODES_MAX - 1;
+        node++;
     }
 }
 
 void acpi_init(void)
 {
+    read_fadt();
     read_madt();
     read_srat();
     domains_to_nodes();
@@ -324,10 +366,10 @@ uint32_t arch_cpus_find(struct arch_cpu_info *infos, uint32_t max)
     return count;
 }
 
-uint32_t arch_memory_nodes(struct arch_memory_node *nodes, uint32_t max)
+int arch_memory_nodes(struct arch_memory_node *nodes, uint32_t max)
 {
-    uint32_t count = MIN(memory_count, max);
-
-    memcpy(nodes, memory, count * sizeof(*nodes));
-    return count;
+    if (srat_damaged)
+        return -EINVAL;
+    memcpy(nodes, memory, MIN(memory_count, max) * sizeof(*nodes));
+    return (int)memory_listed;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The console: the first serial port, 115200 baud (output is polled, input may interrupt), and the
- * end of the machine. A port that is not there, or that stays busy, costs a bounded time once and is
- * then left alone.
+ * screen (screen.c); and the end of the machine. A port that is not there, or that stays busy, costs
+ * a bounded time once and is then left alone.
  *
  * Source: National Semiconductor PC16550D; QEMU's isa-debug-exit.
  */
@@ -32,6 +32,7 @@ enum {
 #define STATUS_IDLE 0x40
 #define BUSY_MAX 1000000
 
+#define DEBUG_PORT 0xe9              /* QEMU: -device isa-debugcon,iobase=0xe9 */
 #define DEBUG_EXIT_PORT 0xf4
 #define DEBUG_EXIT_VALUE 0x10 /* QEMU ends with (0x10 << 1) | 1 = 33 */
 
@@ -77,6 +78,13 @@ void arch_console_write(const char *text, size_t bytes)
             put('\r');
         put(text[i]);
     }
+    screen_write(text, bytes);
+}
+
+void arch_debug_write(const char *text, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        arch_out8(DEBUG_PORT, (uint8_t)text[i]);
 }
 
 size_t arch_console_read(char *text, size_t bytes)

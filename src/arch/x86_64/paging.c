@@ -69,6 +69,8 @@ uint64_t paging_entry_bits(unsigned access)
         bits |= ENTRY_NO_EXECUTE;
     if (access & ARCH_UNCACHED)
         bits |= ENTRY_UNCACHED;
+    else if (access & ARCH_COMBINED)
+        bits |= ENTRY_COMBINED;
     return bits;
 }
 
@@ -171,11 +173,13 @@ void arch_protect(uintptr_t va, size_t count, unsigned access)
 
 static unsigned access_of(uint64_t entry)
 {
+    uint64_t caching = entry & ENTRY_UNCACHED;
+
     if (!(entry & ENTRY_PRESENT))
         return 0;
     return ARCH_READ | (entry & ENTRY_WRITE ? ARCH_WRITE : 0) |
            (entry & ENTRY_NO_EXECUTE ? 0 : ARCH_EXEC) |
-           (entry & ENTRY_UNCACHED ? ARCH_UNCACHED : 0);
+           (caching == ENTRY_COMBINED ? ARCH_COMBINED : caching ? ARCH_UNCACHED : 0);
 }
 
 static bool lookup(uintptr_t va, uint64_t *phys, unsigned *access)

@@ -158,7 +158,7 @@ int arch_cpu_start(struct arch_cpu *cpu, uint32_t index, const struct arch_cpu_i
                    const struct arch_cpu_stacks *stacks, uintptr_t stack_top)
 {
     uint32_t page = find_low_page();
-    uint64_t phys = page && index < X86_CPUS_MAX ? arch_upcalls.table_page() : 0;
+    uint64_t phys = page && index < X86_CPUS_MAX ? arch_upcalls.cpu_page(info->node) : 0;
 
     if (!phys)
         return -ENOMEM;
@@ -232,4 +232,5 @@ void arch_stop_others(void)
         arch_relax();
     /* Who did not answer is not waited for any more, by a flush least of all. */
     __atomic_store_n(&x86_online, self, __ATOMIC_SEQ_CST);
+    screen_alone();
 }

@@ -37,6 +37,7 @@ int loop_make(uint32_t index, struct loop **out)
     if (!loop)
         return -ENOMEM;
     loops[index] = loop;
+    spin_name(&loop->file_lock, "loop file");
     loop->index = index;
     loop->bdev = (struct bdev){.ops = &loop_bdev_ops, .driver = loop, .block_bytes = SECTOR_BYTES,
                                .dev = DEV_NUMBER(LOOP_MAJOR, index), .level = 1, .has_cache = true};

@@ -76,6 +76,7 @@ static int attach(struct vblk *vblk, const struct pci_device *pci, const char **
     if (err)
         return err;
     vblk->irq.ops = &vblk_irq_ops;
+    spin_name(&vblk->lock, "virtio disk");
     list_init(&vblk->in_flight);
     list_init(&vblk->waiting);
     timer_init(&vblk->watchdog, &vblk_watchdog_ops);

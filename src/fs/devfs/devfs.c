@@ -180,4 +180,5 @@ static const struct fs_type_ops devfs_type_ops = { .mount = mount };
 const struct fs_type devfs_fs_type = {
     .name = "devfs",
     .ops = &devfs_type_ops,
+    .inode_class = LOCK_CLASS_NAMED("devfs inode"),
 };

@@ -14,7 +14,7 @@
 
 void ext2_gate_init(struct ext2_gate *gate)
 {
-    mutex_init(&gate->lock);
+    mutex_init_level(&gate->lock, "ext2 gate's mutex", 0);
     cond_init(&gate->moved);
     gate->inside = 0;
     gate->closed = false;
@@ -31,16 +31,19 @@ int ext2_enter(struct ext2_fs *fs)
 void ext2_enter_always(struct ext2_fs *fs)
 {
     struct ext2_gate *gate = &fs->gate;
+    lock_order_take(&gate->dep, gate, 0, 0, LOCK_WHERE);
     mutex_lock(&gate->lock);
     while (gate->closed)
         cond_wait(&gate->moved, &gate->lock, WAIT_FOREVER);
     gate->inside++;
     mutex_unlock(&gate->lock);
+    lock_order_got(&gate->dep, gate, 0, 0, LOCK_WHERE);
 }
 
 void ext2_leave(struct ext2_fs *fs)
 {
     struct ext2_gate *gate = &fs->gate;
+    lock_order_drop(&gate->dep, gate, 0, LOCK_WHERE);
     mutex_lock(&gate->lock);
     ASSERT(gate->inside > 0, "left the gate without having entered");
     if (--gate->inside == 0)
@@ -51,6 +54,7 @@ void ext2_leave(struct ext2_fs *fs)
 void ext2_close_gate(struct ext2_fs *fs)
 {
     struct ext2_gate *gate = &fs->gate;
+    lock_order_take(&gate->dep, gate, 0, 0, LOCK_WHERE);
     mutex_lock(&gate->lock);
     while (gate->closed)
         cond_wait(&gate->moved, &gate->lock, WAIT_FOREVER);
@@ -58,11 +62,13 @@ void ext2_close_gate(struct ext2_fs *fs)
     while (gate->inside)
         cond_wait(&gate->moved, &gate->lock, WAIT_FOREVER);
     mutex_unlock(&gate->lock);
+    lock_order_got(&gate->dep, gate, 0, 0, LOCK_WHERE);
 }
 
 void ext2_open_gate(struct ext2_fs *fs)
 {
     struct ext2_gate *gate = &fs->gate;
+    lock_order_drop(&gate->dep, gate, 0, LOCK_WHERE);
     mutex_lock(&gate->lock);
     ASSERT(gate->closed, "opened a gate that was open");
     gate->closed = false;

@@ -3,7 +3,7 @@
  * What the files of src/fs/ext2 share: the mounted filesystem, the inode in memory, changes.
  *
  * Locks, outermost first (those of vfs.h come before all of them):
- *     gate -> page lock -> map_lock -> alloc_lock -> buf->lock -> list_lock (spin)
+ *     gate -> data_lock -> page lock -> map_lock -> alloc_lock -> buf->lock -> list_lock (spin)
  * No two map_locks or buf->locks are held at once. All of them may be held while this filesystem's
  * device is read; what is below is another filesystem with locks of its own, so the order never
  * closes a ring.
@@ -46,7 +46,11 @@ struct ext2_gate {
     struct cond moved;
     uint32_t inside; /* lock */
     bool closed;     /* lock */
+    struct lock_dep dep; /* of being inside, or of having closed it: of a debug build */
 };
+#define ext2_gate_set_level(gate, level)                                                           \
+    (lock_dep_set(&(gate)->dep, LOCK_CLASS_HERE("ext2 gate"), level),                              \
+     mutex_set_class(&(gate)->lock, LOCK_CLASS_HERE("ext2 gate's mutex"), level))
 
 /* A changed block that must reach the disk at its turn; held by reference until then. */
 enum ext2_pin_kind {
@@ -113,7 +117,12 @@ struct ext2_fs {
     uint32_t order_count, pin_count;
     uint64_t change_seq; /* changes of now carry it; counted on by every full sync */
     uint64_t synced_seq; /* changes up to it are on the disk */
-    uint64_t sync_round;
+
+    struct mutex data_lock;  /* one walk over the dirty files at a time; also taken without the gate */
+    uint64_t sync_round;     /* data_lock: the walk's number */
+    uint64_t data_asked;     /* atomic: walks asked for */
+    uint64_t data_done;      /* data_lock: those asked for up to here are done */
+
     uint64_t next_sync_ns; /* write-back: not before, unless much is dirty */
     uint64_t write_seq;    /* atomic: writes that ended */
     uint64_t flushed_seq;  /* atomic: those that a flush has covered */

@@ -42,7 +42,7 @@ struct interned {
     struct interned *next;
     char text[sizeof(((struct super *)0)->source)];
 };
-static struct spinlock interned_lock = SPINLOCK_INIT;
+static struct spinlock interned_lock = SPINLOCK_NAMED("ext2 names");
 static struct interned *interned;
 
 const char *ext2_intern(const char *source)

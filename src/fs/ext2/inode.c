@@ -21,7 +21,8 @@ struct inode *ext2_inode_alloc(struct super *super)
         return NULL;
     mapping_init(&ei->mapping, &ext2_mapping_ops);
     ei->mapping.read_ahead = fs->bdev->level ? 0 : READ_AHEAD_PAGES;
-    mutex_init(&ei->map_lock);
+    mapping_set_level(&ei->mapping, super->level);
+    mutex_init_level(&ei->map_lock, "ext2 block map", super->level);
     list_init(&ei->dirty_link);
     return &ei->inode;
 }

@@ -208,7 +208,9 @@ static struct ext2_fs *make(struct super *super)
     fs->source = ext2_intern(super->source);
     if (!fs->source)
         fs->source = "?";
+    spin_name(&fs->list_lock, "ext2 lists");
     mutex_init(&fs->alloc_lock);
+    mutex_init(&fs->data_lock);
     ext2_gate_init(&fs->gate);
     for (uint32_t i = 0; i < EXT2_PIN_BUCKETS; i++)
         list_init(&fs->pins[i]);
@@ -234,6 +236,9 @@ static int open_device(struct ext2_fs *fs)
     fs->super->read_only |= bdev->read_only;
     fs->super->level = bdev->level;
     fs->super->reserve_probes = 2 * bdev->level + 2;
+    mutex_set_class(&fs->alloc_lock, LOCK_CLASS_HERE("ext2 allocation"), bdev->level);
+    mutex_set_class(&fs->data_lock, LOCK_CLASS_HERE("ext2 data walk"), bdev->level);
+    ext2_gate_set_level(&fs->gate, bdev->level);
     return 0;
 }
 
@@ -272,4 +277,5 @@ const struct fs_type ext2_fs_type = {
     .name = "ext2",
     .needs_device = true,
     .ops = &ext2_type_ops,
+    .inode_class = LOCK_CLASS_NAMED("ext2 inode"),
 };

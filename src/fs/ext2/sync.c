@@ -79,18 +79,33 @@ static struct ext2_inode *next_file(struct ext2_fs *fs, uint64_t round)
     return found;
 }
 
-static int write_data(struct ext2_fs *fs)
+/* data_lock held: of two walks at once each would take the other's marks for files not seen yet, for ever. */
+static int walk_files(struct ext2_fs *fs)
 {
     struct ext2_inode *ei;
-    bool irq = spin_lock(&fs->list_lock);
     uint64_t round = ++fs->sync_round;
-    spin_unlock(&fs->list_lock, irq);
     int err = 0;
     while (!err && (ei = next_file(fs, round))) {
         err = mapping_write_back(&ei->mapping, 0, UINT64_MAX);
         ext2_wrote(fs);
         inode_put(&ei->inode);
     }
+    return err;
+}
+
+/* What is dirty now is on the device when it returns 0; whether a walk of its own did it, or one begun since. */
+static int write_data(struct ext2_fs *fs)
+{
+    uint64_t ticket = __atomic_add_fetch(&fs->data_asked, 1, __ATOMIC_SEQ_CST);
+    int err = 0;
+    mutex_lock(&fs->data_lock);
+    if (fs->data_done < ticket) {
+        uint64_t covered = __atomic_load_n(&fs->data_asked, __ATOMIC_SEQ_CST);
+        err = walk_files(fs);
+        if (!err)
+            fs->data_done = covered;
+    }
+    mutex_unlock(&fs->data_lock);
     return err;
 }
 

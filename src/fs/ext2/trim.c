@@ -10,6 +10,7 @@
  * Pointers that make no sense are dropped with a complaint: a damaged file can be deleted.
  */
 #include <fs/ext2/ext2_fs.h>
+#include <lib/string.h>
 
 static void path_put_all(struct ext2_trim_path *path)
 {
@@ -103,8 +104,9 @@ static int trim_leaf_part(struct ext2_inode *ei, struct ext2_trim_path *path)
         return err;
     }
     mutex_lock(&ei->map_lock);
+    free_pointers(ei, leaf->data, first, end, false);   /* takes locks that come before a buffer's */
     mutex_lock(&leaf->lock);
-    free_pointers(ei, leaf->data, first, end, true);
+    memset((uint32_t *)leaf->data + first, 0, (end - first) * sizeof(uint32_t));
     mutex_unlock(&leaf->lock);
     ext2_mark(ei, true);
     mutex_unlock(&ei->map_lock);

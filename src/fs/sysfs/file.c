@@ -28,7 +28,7 @@ static int file_open(struct inode *inode, struct file *file)
     struct open_text *open = heap_zalloc(sizeof(*open));
     if (!open)
         return -ENOMEM;
-    mutex_init(&open->lock);
+    mutex_init_level(&open->lock, "sysfs text", 0);
     file->private = open;
     return 0;
 }

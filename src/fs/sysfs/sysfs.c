@@ -8,12 +8,13 @@
 #include <fs/sysfs/sysfs.h>
 #include <lib/string.h>
 #include <rt/heap.h>
+#include <rt/node.h>
 #include <rt/stack.h>
 #include <rt/xstack.h>
 
 #define SYSFS_MAGIC 0x62656572u
 
-static struct spinlock lock = SPINLOCK_INIT;
+static struct spinlock lock = SPINLOCK_NAMED("sysfs nodes");
 static struct sysfs_node root = { .name = "", .number = 1, .parent = &root };
 static struct list nodes = LIST_INIT(nodes); /* lock; all but the root, by number */
 static uint64_t last_number = 1;             /* lock */
@@ -219,6 +220,8 @@ static int mount(struct super *super, const char *options)
         err = sysfs_add_group("stack/cache", stack_cache_attrs);
     if (!err)
         err = sysfs_add_group("stack/growth", stack_growth_attrs);
+    if (!err)
+        err = sysfs_add_group("memory", node_attrs);
     if (err && err != -EEXIST)
         return err;
     super->ops = &sysfs_super_ops;
@@ -230,4 +233,5 @@ static const struct fs_type_ops sysfs_type_ops = { .mount = mount };
 const struct fs_type sysfs_fs_type = {
     .name = "sysfs",
     .ops = &sysfs_type_ops,
+    .inode_class = LOCK_CLASS_NAMED("sysfs inode"),
 };

@@ -97,7 +97,7 @@ static struct inode *inode_alloc(struct super *super)
     (void)super;
     if (!made)
         return NULL;
-    mutex_init(&made->data_lock);
+    mutex_init_level(&made->data_lock, "tmpfs data", 0);
     list_init(&made->entries);
     made->next_cookie = 2;
     return &made->inode;
@@ -205,4 +205,5 @@ static const struct fs_type_ops tmpfs_type_ops = { .mount = mount };
 const struct fs_type tmpfs_fs_type = {
     .name = "tmpfs",
     .ops = &tmpfs_type_ops,
+    .inode_class = LOCK_CLASS_NAMED("tmpfs inode"),
 };

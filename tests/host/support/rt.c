@@ -9,6 +9,7 @@
 #include <lib/format.h>
 #include <rt/app_ops.h>
 #include <rt/cpu.h>
+#include <rt/lock_order.h>
 #include <rt/log.h>
 #include <rt/page.h>
 #include <rt/param.h>
@@ -35,7 +36,7 @@ void rt_boot(uint64_t memory_bytes, const char *parameters)
     page_init();
     sched_init();
     struct arch_cpu_stacks stacks = {0};
-    if (cpu_map_stacks(&stacks) || xstack_init() || work_start())
+    if (cpu_map_stacks(this_cpu()->node, &stacks) || xstack_init() || work_start())
         abort();
     arch_irq_enable();
 }
@@ -73,8 +74,17 @@ void rt_run(const struct thread_def *def, void *argument)
     rt_settle();
 }
 
+static void check_lock_order(void)
+{
+    if (!lock_order_is_on()) {
+        fprintf(stderr, "the lock-order checker was turned off: one of its tables is too small\n");
+        abort();
+    }
+}
+
 void rt_settle(void)
 {
+    check_lock_order();
     for (;;) {
         host_poll();
         if (list_empty(&this_cpu()->ready))
