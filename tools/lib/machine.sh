@@ -45,12 +45,13 @@ run_machine() {
     exec 3<&- 5<&-
     [ -z "$typist" ] || kill "$typist" 2>/dev/null
     [ -z "$terminal" ] || stty "$terminal" 2>/dev/null
+    ! tail -n 1 "$RUN_LOG" | grep -q '^QEMU: Terminated' || interrupted=1 # Ctrl-A x
     [ -z "$RUN_ISO" ] || rm -f -- "$RUN_ISO" "$RUN_VARS"
     run_verdict "$status" "$interrupted" "$seconds"
 }
 
-# type_input SECONDS: stdin (descriptor 5) as somebody would type it, once the kernel listens; at its end ^D, more than once because a
-# line without its newline takes one for itself. Keys that a terminal takes for itself are quoted with ^V.
+# type_input SECONDS: stdin (descriptor 5) as somebody would type it, once the kernel listens; at its end ^D, more than
+# once because a line without its newline takes one for itself. Keys that a terminal takes for itself are quoted with ^V.
 # SPILLWAY_STDIN=raw: every byte as it is, and no ^D. SPILLWAY_STDIN_AFTER=REGEX: not before the console shows it.
 type_input() {
     local tries=0
