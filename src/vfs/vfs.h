@@ -107,6 +107,14 @@ struct inode_ops {
     void (*unmap_page)(struct inode *inode, uint64_t index);
 };
 
+/* For mutex_lock_nested(): which of several inodes of one filesystem a lock is of, outermost first. */
+enum inode_nesting {
+    INODE_FIRST,                      /* the only one, or the first directory */
+    INODE_SECOND_DIR,
+    INODE_CHILD, INODE_SECOND_CHILD,  /* what a name in a locked directory refers to */
+    INODE_READING,                    /* being read, so that only who reads it has anything to do with it */
+};
+
 /* ---- shared mappings of files ---- */
 
 /*
@@ -163,14 +171,6 @@ struct stream_ops {
 void vfs_events_changed(void);
 extern struct waitq vfs_events;
 extern uint64_t vfs_events_count;     /* atomic; how often */
-
-/* For mutex_lock_nested(): which of several inodes of one filesystem a lock is of, outermost first. */
-enum inode_nesting {
-    INODE_FIRST,                      /* the only one, or the first directory */
-    INODE_SECOND_DIR,
-    INODE_CHILD, INODE_SECOND_CHILD,  /* what a name in a locked directory refers to */
-    INODE_READING,                    /* being read, so that only who reads it has anything to do with it */
-};
 
 struct inode {
     struct super *super;

@@ -91,12 +91,6 @@ size_t arch_console_read(char *text, size_t bytes)
     return 0;
 }
 
-int arch_console_listen(struct irq *irq)
-{
-    (void)irq;
-    return -ENODEV;
-}
-
 /* The terminal of the process is all there is. */
 bool arch_screen_size(uint32_t *cols, uint32_t *rows)
 {
@@ -108,6 +102,12 @@ bool arch_screen_size(uint32_t *cols, uint32_t *rows)
 void arch_screen_defer(void) {}
 bool arch_screen_stale(void) { return false; }
 void arch_screen_paint(void) {}
+
+int arch_console_listen(struct irq *irq)
+{
+    (void)irq;
+    return -ENODEV;
+}
 
 noreturn_fn void arch_machine_exit(unsigned status)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The console: the first serial port, 115200 baud (output is polled, input may interrupt), and the
- * screen (screen.c); and the end of the machine. A port that is not there, or that stays busy, costs
- * a bounded time once and is then left alone.
+ * The console: the first serial port, 115200 baud (output is polled, input may interrupt), and the screen
+ * (screen.c); and the end of the machine. A port that is not there, or that stays busy, costs a bounded
+ * time once and is then left alone.
  *
  * Source: National Semiconductor PC16550D; QEMU's isa-debug-exit.
  */
