@@ -279,6 +279,8 @@ void arch_protect(uintptr_t va, size_t count, unsigned access);
 bool arch_lookup(uintptr_t va, uint64_t *phys, unsigned *access);
 /* Frees table pages that are empty in an unmapped app range. */
 void arch_trim_tables(uintptr_t va, size_t count);
+/* Tables, of all levels but the root, for [@va, @va + @bytes); @va aligned to 2 MiB. Context: thread. */
+size_t arch_count_tables(uintptr_t va, uint64_t bytes);
 
 /**
  * arch_copy() - memcpy() between kernel memory and app memory that may turn out unmapped.

@@ -130,3 +130,6 @@ void mapping_totals(struct mapping_totals *out);
 bool mapping_dirty_excess(void);
 /* Half of that: time to wake write-back. Also on paths below a loop. */
 bool mapping_dirty_many(void);
+
+/* /sys/memory: page_cache, bytes. NULL-terminated. */
+extern const struct attr *const page_cache_attrs[];

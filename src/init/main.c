@@ -60,6 +60,7 @@ static void init_run(void *argument)
     must(vfs_start(), "the root filesystem");
     must(loop_start(), "loop devices");
     must(virtio_blk_init(), "virtio disks");
+    must(sysfs_add_group("memory", app_memory_attrs), "/sys/memory");
     must(setup_modules(), "modules");
     must(setup_mounts(), "mounts");
     machine_end(setup_run_app());

@@ -18,7 +18,8 @@ usage: ./spillway test [check|host|qemu|oracle|exhaust]... [NAME]...
 
 Builds, runs the families of tests that are named (when none is, all but exhaust), prints the time of each, and ends with
 the line `N passed, N failed`. With NAMEs, only test files whose name contains one of them run: ./spillway test qemu exit.
-exhaust refuses every single stack, page and device request that a scenario asks for: it takes long.
+exhaust refuses every single stack, page and device request that a scenario asks for: it takes long. exhaust crowd has
+10000 threads inside a read at the same time.
 sources runs the tests that docs/sources.md names for these lines of the source texts: ./spillway test sources 003:162.
 TEXT
 }

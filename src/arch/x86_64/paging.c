@@ -213,6 +213,27 @@ bool arch_lookup(uintptr_t va, uint64_t *phys, unsigned *access)
     return found;
 }
 
+size_t arch_count_tables(uintptr_t va, uint64_t bytes)
+{
+    size_t count = 0;
+    bool irq = tables_lock();
+
+    for (uintptr_t at = va; at - va < bytes;) {
+        uint64_t *table = root(), span = 0;
+        for (unsigned level = 3; level > 0; level--) {
+            uint64_t entry = table[index_of(at, level)];
+            span = UINT64_C(1) << (PAGE_SHIFT + 9 * level);
+            if (!(entry & ENTRY_PRESENT) || (entry & ENTRY_LARGE))
+                break;
+            count += at == va || at % span == 0;
+            table = table_at(entry);
+        }
+        at = align_down(at, span) + span;
+    }
+    tables_unlock(irq);
+    return count;
+}
+
 static bool table_empty(const uint64_t *table)
 {
     for (unsigned i = 0; i < ENTRIES; i++) {
