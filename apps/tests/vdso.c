@@ -142,10 +142,13 @@ static void test_is_used(void)
     struct sigaction action = { .sa_handler = on_fault };
     volatile int used = 0;
     struct timespec t;
-    size_t bytes = (image_bytes + 4095) & ~(size_t)4095;
+    volatile size_t bytes = (image_bytes + 4095) & ~(size_t)4095;
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     OK(sigaction(SIGSEGV, &action, NULL));
+    /* Linux does not split the mapping, which may be longer than the object. */
+    for (int i = 0; i < 4 && mprotect((void *)base, bytes, PROT_READ) && errno == EINVAL; i++)
+        bytes += 4096;
     OK(mprotect((void *)base, bytes, PROT_READ));
     if (sigsetjmp(back, 1))
         used = 1;

@@ -42,6 +42,12 @@ SYSCALL(nothing_to_do)
     return 0;
 }
 
+SYSCALL(no_attributes)
+{
+    (void)args;
+    return -EOPNOTSUPP;
+}
+
 static noinline long missing_call(uint64_t number)
 {
     __atomic_add_fetch(&app.missing_calls, 1, __ATOMIC_RELAXED);

@@ -31,6 +31,9 @@ SYSCALL(nothing_to_do);
 
 /* hints.c */
 SYSCALL(mlock); SYSCALL(setgroups); SYSCALL(sched_setparam); SYSCALL(sched_setscheduler);
+/* Extended attributes: no filesystem here has them. */
+SYSCALL(no_attributes);
+
 /* io.c */
 SYSCALL(read); SYSCALL(write); SYSCALL(pread64); SYSCALL(pwrite64); SYSCALL(readv); SYSCALL(writev);
 SYSCALL(preadv); SYSCALL(pwritev); SYSCALL(preadv2); SYSCALL(pwritev2); SYSCALL(lseek);

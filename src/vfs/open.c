@@ -199,12 +199,11 @@ int vfs_open(const struct path *base, const char *name, unsigned flags, uint32_t
         if (err)
             path_put(&path);
     }
-    if (err) {
+    if (err)
         heap_free(file);
-        return err;
-    }
-    *out = file;
-    return 0;
+    else
+        *out = file;
+    return err;
 }
 
 void file_ref(struct file *file) { __atomic_add_fetch(&file->refs, 1, __ATOMIC_RELAXED); }

@@ -116,6 +116,21 @@ for name in glibc glibc-pie musl musl-pie; do
     assert_status "$name" 68
     assert_contains "$name prints" 'both: 22.6667 /h'
 done
+# The same from the mounted disk, two loop devices deep.
+mkdir "$TMP/content" "$TMP/outer"
+cp "$TMP/glibc" "$TMP/glibc-pie" "$TMP/musl" "$TMP/musl-pie" "$TMP/content"
+for depth in 2 1 0; do
+    truncate -s "$((48 - depth * 8))M" "$TMP/level"
+    mke2fs -q -F -t ext2 -b 4096 -d "$TMP/content" "$TMP/level"
+    rm -rf "$TMP/content"
+    mkdir "$TMP/content"
+    mv "$TMP/level" "$TMP/content/next.img"
+done
+for name in glibc glibc-pie musl musl-pie; do
+    run_guest --disk "$TMP/content/next.img" --append "env=HOME=/h mount=/dev/vda:/a mount=/a/next.img:/b" \
+        --append "mount=/b/next.img:/c app=/c/$name cwd=/c"
+    assert_status "$name from the disk at level 2" 68
+done
 if [ -x /bin/busybox ] && ! ldd /bin/busybox >/dev/null 2>&1; then
     run_guest --app /bin/busybox -- sha256sum /app/busybox
     assert_status 'busybox' 0
@@ -223,6 +238,7 @@ TABLE
 
 run_guest --app "$TMP/crash" -- handled
 assert_status 'a handler runs, and the program goes on' 0
+assert_contains 'it was called once' 'crash: the handler saw 10'
 for name in pipes signals mapped; do
     run_guest --app "$APPS/tests/$name" -c 2
     assert_status "$name on two CPUs" 0

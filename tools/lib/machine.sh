@@ -45,6 +45,7 @@ run_machine() {
     exec 3<&- 4<&-
     [ -z "$typist" ] || kill "$typist" 2>/dev/null
     [ -z "$terminal" ] || stty "$terminal" 2>/dev/null
+    ! tail -n 1 "$RUN_LOG" | grep -qa '^QEMU: Terminated' || interrupted=1 # Ctrl-A x
     [ -z "$RUN_ISO" ] || rm -f -- "$RUN_ISO" "$RUN_VARS"
     run_verdict "$status" "$interrupted" "$seconds"
 }
