@@ -39,6 +39,12 @@ multiboot2_header:
         dd      multiboot2_header_end - multiboot2_header
         dd      -(MULTIBOOT2_MAGIC + multiboot2_header_end - multiboot2_header) & 0xffffffff
         align   8
+        dw      4, 1                            ; consoles, optional: text is known
+        dd      12, 2
+        align   8
+        dw      5, 1                            ; framebuffer, optional: any size, any depth
+        dd      20, 0, 0, 0
+        align   8
         dw      0, 0                            ; end of the tags
         dd      8
 multiboot2_header_end:

@@ -50,7 +50,9 @@ noreturn_fn void boot_main(bool is_pvh, uint64_t info)
         multiboot2_parse(info);
     boot_finish_regions();
     acpi_init();
+    screen_find();
     paging_init();
+    screen_init();
     kernel_main();
     for (;;)
         __asm__ volatile("cli; hlt");

@@ -18,6 +18,7 @@ enum tag_type {
     TAG_COMMAND_LINE = 1,
     TAG_MODULE = 3,
     TAG_MEMORY_MAP = 6,
+    TAG_FRAMEBUFFER = 8,
     TAG_RSDP_OLD = 14,
     TAG_RSDP_NEW = 15,
 };
@@ -45,6 +46,21 @@ struct memory_entry {
     uint32_t type, reserved;
 };
 
+struct tag_framebuffer {
+    struct tag tag;
+    uint64_t address;
+    uint32_t pitch, width, height;
+    uint8_t pixel_bits, type;
+    uint16_t reserved;
+    struct boot_colour red, green, blue; /* FRAMEBUFFER_RGB */
+};
+
+#define FRAMEBUFFER_RGB 1
+#define FRAMEBUFFER_TEXT 2
+#define FRAMEBUFFER_COMMON_BYTES offsetof(struct tag_framebuffer, red)
+
+_Static_assert(FRAMEBUFFER_COMMON_BYTES == 32 && sizeof(struct boot_colour) == 2, "Multiboot2 3.6.12");
+
 #define RSDP_BYTES_MAX 36
 static unsigned char rsdp_copy[RSDP_BYTES_MAX] __attribute__((aligned(16)));
 
@@ -67,6 +83,28 @@ static void parse_rsdp(const struct tag *tag)
 
     memcpy(rsdp_copy, tag + 1, bytes);
     boot_info.acpi_rsdp = (uintptr_t)rsdp_copy - KERNEL_BASE;
+}
+
+/* Pixels with a colour table (type 0) are not used: no firmware of today sets such a mode. */
+static void parse_framebuffer(const struct tag_framebuffer *tag)
+{
+    struct boot_screen *screen = &boot_info.screen;
+
+    if (tag->tag.size < FRAMEBUFFER_COMMON_BYTES)
+        return;
+    screen->phys = tag->address;
+    screen->pitch = tag->pitch;
+    screen->width = tag->width;
+    screen->height = tag->height;
+    screen->pixel_bits = tag->pixel_bits;
+    if (tag->type == FRAMEBUFFER_TEXT) {
+        screen->kind = BOOT_SCREEN_TEXT;
+    } else if (tag->type == FRAMEBUFFER_RGB && tag->tag.size >= sizeof(*tag) - 2) {
+        screen->kind = BOOT_SCREEN_PIXELS;
+        screen->red = tag->red;
+        screen->green = tag->green;
+        screen->blue = tag->blue;
+    }
 }
 
 void multiboot2_parse(uint64_t info)
@@ -92,6 +130,9 @@ void multiboot2_parse(uint64_t info)
         }
         case TAG_MEMORY_MAP:
             parse_memory_map((const struct tag_memory_map *)tag);
+            break;
+        case TAG_FRAMEBUFFER:
+            parse_framebuffer((const struct tag_framebuffer *)tag);
             break;
         case TAG_RSDP_OLD:
             if (!boot_info.acpi_rsdp)

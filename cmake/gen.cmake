@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Generated headers in <build>/gen: version.h, probes.inc and layout.inc. Target: gen_headers.
+# Generated headers in <build>/gen: version.h, probes.inc, layout.inc and font.inc. Target: gen_headers.
 set(GEN_DIR ${CMAKE_BINARY_DIR}/gen)
 file(MAKE_DIRECTORY ${GEN_DIR})
 set(GEN_HEADERS)
@@ -35,5 +35,6 @@ function(generated_inc output source script)
 endfunction()
 
 generated_inc(probes.inc ${CMAKE_SOURCE_DIR}/src/probes.def ${CMAKE_SOURCE_DIR}/tools/gen-probes.awk)
+generated_inc(font.inc ${CMAKE_SOURCE_DIR}/src/arch/x86_64/font.txt ${CMAKE_SOURCE_DIR}/tools/gen-font.awk)
 generated_inc(layout.inc ${CMAKE_SOURCE_DIR}/src/arch/layout.h ${CMAKE_SOURCE_DIR}/tools/gen-layout.awk)
 add_custom_target(gen_headers DEPENDS ${GEN_HEADERS})

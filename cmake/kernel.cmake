@@ -35,9 +35,23 @@ target_include_directories(kernel_objects PRIVATE
     src boot src/arch/x86_64 ${GEN_DIR})
 target_compile_definitions(kernel_objects PRIVATE ${SPILLWAY_DEFINITIONS})
 target_compile_options(kernel_objects PRIVATE $<$<COMPILE_LANGUAGE:C>:${KERNEL_C_FLAGS}>)
+# The vDSO: an object of its own, linked by itself, which vdso_image.asm takes in as bytes.
+set(VDSO_FOLDER ${CMAKE_SOURCE_DIR}/src/arch/x86_64/vdso)
+add_custom_command(
+    OUTPUT ${GEN_DIR}/vdso.so
+    COMMAND ${CMAKE_C_COMPILER} -shared -fPIC -nostdlib -O2 -std=gnu17 -Wall -Wextra -Werror -fno-builtin
+            -fvisibility=hidden -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -mgeneral-regs-only
+            -Wl,-T,${VDSO_FOLDER}/vdso.ld -Wl,-soname=linux-vdso.so.1 -Wl,--hash-style=both -Wl,--build-id=none
+            -Wl,-Bsymbolic -Wl,-z,noexecstack -Wl,-z,max-page-size=4096 -Wl,--strip-all
+            -I${CMAKE_SOURCE_DIR}/src -I${CMAKE_SOURCE_DIR}/src/arch/x86_64
+            -o ${GEN_DIR}/vdso.so ${VDSO_FOLDER}/vdso.c
+    DEPENDS ${VDSO_FOLDER}/vdso.c ${VDSO_FOLDER}/../vdso_data.h ${VDSO_FOLDER}/vdso.ld src/arch/layout.h
+    COMMENT "Building the vDSO" VERBATIM)
 # The assembler notes the files it includes, but not that the generated ones must exist first.
 file(GLOB KERNEL_ASM CONFIGURE_DEPENDS boot/*.asm src/arch/x86_64/*.asm)
 set_source_files_properties(${KERNEL_ASM} PROPERTIES OBJECT_DEPENDS "${GEN_HEADERS}")
+set_source_files_properties(${CMAKE_SOURCE_DIR}/src/arch/x86_64/vdso_image.asm PROPERTIES
+    OBJECT_DEPENDS ${GEN_DIR}/vdso.so)
 # memcpy and its kin are written as loops; gcc must not turn those loops back into calls of memcpy.
 file(GLOB KERNEL_LIB CONFIGURE_DEPENDS src/lib/*.c)
 set_source_files_properties(${KERNEL_LIB} PROPERTIES COMPILE_OPTIONS -fno-tree-loop-distribute-patterns)

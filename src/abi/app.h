@@ -3,6 +3,7 @@
 #pragma once
 
 #include <lib/types.h>
+#include <rt/attr.h>
 
 /**
  * app_load_and_run() - run the program at @path to its end.
@@ -19,3 +20,6 @@
  */
 unsigned app_load_and_run(const char *path, uint32_t argc, const char *const *argv, uint32_t envc,
                           const char *const *env);
+
+/* /sys/memory: app, app_page_tables, app_threads; bytes. NULL-terminated. */
+extern const struct attr *const app_memory_attrs[];

@@ -130,6 +130,8 @@ SYSCALL(utimensat)
     int error = times_in(args->a[2], &attr);
     if (error)
         return error;
+    if (args->a[1] == 0 && (int32_t)args->a[0] == AT_FDCWD)
+        return -EFAULT;
     if (args->a[1] == 0)
         return set_open(args->a[0], &attr);
     return set_at(args->a[0], args->a[1], (unsigned)args->a[3], &attr);

@@ -7,6 +7,7 @@
 #include <abi/memory.h>
 #include <abi/process.h>
 #include <abi/syscalls.h>
+#include <abi/wait.h>
 #include <lib/errno.h>
 
 #define TICKS_PER_S 100
@@ -123,22 +124,24 @@ SYSCALL(time)
     return error ? error : seconds;
 }
 
-static void sleep_until(uint64_t deadline_ns)
+/* What is left after a signal goes to @left_address, if it is not 0. */
+static long sleep_until(uint64_t deadline_ns, uint64_t left_address)
 {
-    app_idle_begin();
-    thread_sleep_until(deadline_ns);
-    app_idle_end();
+    int error = app_sleep_until(deadline_ns);
+    if (error && left_address) {
+        uint64_t now = arch_now_ns();
+        struct linux_timespec t = timespec_of(deadline_ns > now ? deadline_ns - now : 0);
+        app_copy_out(left_address, &t, sizeof(t));
+    }
+    return error;
 }
 
-/* No signal ends a sleep early, so the remaining time at args->a[1] is never written. */
 SYSCALL(nanosleep)
 {
     uint64_t deadline_ns;
 
     int error = clock_deadline_in(args->a[0], CLOCK_MONOTONIC, false, &deadline_ns);
-    if (!error)
-        sleep_until(deadline_ns);
-    return error;
+    return error ? error : sleep_until(deadline_ns, args->a[1]);
 }
 
 /* (clock, flags, request, remaining) */
@@ -152,9 +155,9 @@ SYSCALL(clock_nanosleep)
     if (clock < 0 || clock > CLOCK_TAI || clock == CLOCK_MONOTONIC_RAW)
         return -EINVAL;
     int error = clock_deadline_in(args->a[2], clock, args->a[1] & TIMER_ABSTIME, &deadline_ns);
-    if (!error)
-        sleep_until(deadline_ns);
-    return error;
+    if (error)
+        return error;
+    return sleep_until(deadline_ns, args->a[1] & TIMER_ABSTIME ? 0 : args->a[3]);
 }
 
 SYSCALL(times)

@@ -6,5 +6,3 @@
 
 /* Registers the devices and opens them as descriptors 0, 1 and 2. */
 int console_start(void);
-bool console_is(const struct file *file);
-bool console_input_ready(void);

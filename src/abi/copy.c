@@ -14,44 +14,60 @@ static bool in_app(uint64_t address, uint64_t bytes)
     return address < APP_LIMIT && APP_LIMIT - address >= bytes;
 }
 
+/* What was present may be gone when it is copied, but not again and again. */
+#define COPY_TRIES 100
+
+/* Trouble with a mapped file is a bad address to a system call. */
+static int populate(uint64_t address, uint64_t bytes, unsigned access)
+{
+    int error = memory_populate(address, bytes, access);
+    return error && error != -ENOMEM ? -EFAULT : error;
+}
+
 int app_check_read(uint64_t address, uint64_t bytes)
 {
-    return memory_populate(address, bytes, ARCH_READ);
+    return populate(address, bytes, ARCH_READ);
 }
 
 int app_check_write(uint64_t address, uint64_t bytes)
 {
-    return memory_populate(address, bytes, ARCH_WRITE);
+    return populate(address, bytes, ARCH_WRITE);
 }
 
 int app_copy_in(void *dst, uint64_t src, size_t bytes)
 {
-    if (!in_app(src, bytes))
-        return -EFAULT;
-    if (arch_copy(dst, (const void *)src, bytes) == 0)
-        return 0;
-    int error = memory_populate(src, bytes, ARCH_READ);
-    return error ? error : arch_copy(dst, (const void *)src, bytes);
+    int error = in_app(src, bytes) ? 0 : -EFAULT;
+
+    for (unsigned i = 0; !error && i < COPY_TRIES; i++) {
+        if (arch_copy(dst, (const void *)src, bytes) == 0)
+            return 0;
+        error = populate(src, bytes, ARCH_READ);
+    }
+    return error ? error : -EFAULT;
 }
 
 int app_copy_out(uint64_t dst, const void *src, size_t bytes)
 {
-    if (!in_app(dst, bytes))
-        return -EFAULT;
-    if (arch_copy((void *)dst, src, bytes) == 0)
-        return 0;
-    int error = memory_populate(dst, bytes, ARCH_WRITE);
-    return error ? error : arch_copy((void *)dst, src, bytes);
+    int error = in_app(dst, bytes) ? 0 : -EFAULT;
+
+    for (unsigned i = 0; !error && i < COPY_TRIES; i++) {
+        if (arch_copy((void *)dst, src, bytes) == 0)
+            return 0;
+        error = populate(dst, bytes, ARCH_WRITE);
+    }
+    return error ? error : -EFAULT;
 }
 
 int app_zero(uint64_t dst, size_t bytes)
 {
-    if (!in_app(dst, bytes))
-        return -EFAULT;
-    if (arch_zero((void *)dst, bytes) == 0)
-        return 0;
-    int error = memory_populate(dst, bytes, ARCH_WRITE);
-    return error ? error : arch_zero((void *)dst, bytes);
+    int error = in_app(dst, bytes) ? 0 : -EFAULT;
+
+    for (unsigned i = 0; !error && i < COPY_TRIES; i++) {
+        if (arch_zero((void *)dst, bytes) == 0)
+            return 0;
+        error = populate(dst, bytes, ARCH_WRITE);
+    }
+    return error ? error : -EFAULT;
 }
 
 ssize_t app_copy_string(char *dst, uint64_t src, size_t size)

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT
 /*
- * The report of a crash of the app: see crash.h. The app's stack is walked by its frame pointers,
- * as far as they look like some: every word is read by a copy that may fail.
+ * The report of a crash of the app: see crash.h. The backtrace is backtrace.c's.
  */
 #include <abi/crash.h>
 
+#include <abi/backtrace.h>
+#include <abi/halts.h>
 #include <abi/linux.h>
 #include <abi/memory.h>
 #include <abi/process.h>
+#include <abi/signals.h>
 #include <rt/log.h>
 
-#define FRAMES_MAX 16
-#define FRAME_DISTANCE_MAX MIB(1)
 #define STACK_NEAR KIB(64)
+#define VECTOR_PAGE_FAULT 14
 
 static const struct { uint8_t vector, signal; const char *what; } faults[] = {
     {0, SIGFPE, "division by zero or overflow"},
@@ -38,6 +39,7 @@ static const char *const signal_names[] = {
 static const char *const kind_names[] = {
     [VMA_ANONYMOUS] = "anonymous memory", [VMA_IMAGE] = "the program", [VMA_FILE] = "a mapped file",
     [VMA_STACK] = "the main stack", [VMA_BRK] = "the heap (brk)",
+    [VMA_VDSO] = "the vDSO",
 };
 
 const char *signal_name(int signal)
@@ -54,16 +56,30 @@ static void print_vma(const char *label, const struct vma *vma)
                    vma->access & ARCH_EXEC ? 'x' : '-', kind_names[vma->kind]);
 }
 
+/* A guard that a stack pointer is in, or just above, below what is likely its stack. */
+static bool is_overflow(const struct vma *vma, uintptr_t address, uintptr_t rsp)
+{
+    const struct vma *above = vma_next(vma);
+    uint64_t distance = rsp > address ? rsp - address : address - rsp;
+
+    return !vma->access && above && above->start == vma->end && (above->access & ARCH_WRITE) &&
+           distance <= STACK_NEAR;
+}
+
 /* Where @address lies: in a range, or between which. */
-static void print_place(uintptr_t address)
+static void print_place(uintptr_t address, uintptr_t rsp)
 {
     mutex_lock(&app_memory.lock);
     const struct vma *vma = vma_find(&app_memory.vmas, address);
     if (vma && vma->start <= address) {
         print_vma("it lies in", vma);
+        if (is_overflow(vma, address, rsp))
+            console_printf("  that is just below a stack, which has overflowed\n");
     } else {
         const struct vma *below = vma ? vma->previous : app_memory.vmas.last;
-        if (address < PAGE_BYTES)
+        if (address >= ARCH_APP_END)
+            console_printf("  it lies in the kernel's half of the address space\n");
+        else if (address < PAGE_BYTES)
             console_printf("  it lies in page 0: a null pointer\n");
         else if (vma && vma->kind == VMA_STACK && vma->start - address <= STACK_NEAR)
             console_printf("  it lies just below the main stack, which has overflowed\n");
@@ -73,15 +89,6 @@ static void print_place(uintptr_t address)
             print_vma("nearest above", vma);
     }
     mutex_unlock(&app_memory.lock);
-}
-
-static bool is_app_code(uintptr_t address)
-{
-    mutex_lock(&app_memory.lock);
-    const struct vma *vma = vma_find(&app_memory.vmas, address);
-    bool code = vma && vma->start <= address && (vma->access & ARCH_EXEC);
-    mutex_unlock(&app_memory.lock);
-    return code;
 }
 
 static void print_registers(const struct arch_frame *f)
@@ -97,31 +104,13 @@ static void print_registers(const struct arch_frame *f)
                    thread_current()->arch.fs_base);
 }
 
-static void print_backtrace(const struct arch_frame *f)
-{
-    uint64_t words[2];
-    uintptr_t frame = f->rbp;
-
-    console_printf("  backtrace of the app (addr2line -e PROGRAM makes lines of it):\n");
-    console_printf("    #0 0x%lx\n", f->rip);
-    for (unsigned depth = 1; depth < FRAMES_MAX; depth++) {
-        if (frame % 8 || frame < PAGE_BYTES || frame >= APP_LIMIT - sizeof(words))
-            break;
-        if (arch_copy(words, (const void *)frame, sizeof(words)) || !is_app_code(words[1]))
-            break;
-        console_printf("    #%u 0x%lx\n", depth, words[1]);
-        if (words[0] <= frame || words[0] - frame > FRAME_DISTANCE_MAX)
-            break;
-        frame = words[0];
-    }
-}
-
-static void print_page_fault(const struct arch_frame *f, uintptr_t address)
+static void print_page_fault(const struct arch_frame *f, int signal, uintptr_t address)
 {
     const char *verb = f->error & 16 ? "execute" : f->error & 2 ? "write to" : "read";
-    console_printf("app %s: SIGSEGV: thread %u tried to %s 0x%lx\n", app.name,
-                   thread_current()->id, verb, address);
-    print_place(address);
+    console_printf("app %s: %s: thread %u tried to %s 0x%lx%s\n", app.name, signal_name(signal),
+                   thread_current()->id, verb, address,
+                   signal == SIGBUS ? ", behind the end of a mapped file, or unreadable there" : "");
+    print_place(address, f->rsp);
 }
 
 static void print_exception(const struct arch_frame *f, int signal, const char *what)
@@ -130,18 +119,53 @@ static void print_exception(const struct arch_frame *f, int signal, const char *
                    signal_name(signal), what, f->vector, f->error, thread_current()->id);
 }
 
-void crash_report(const struct arch_frame *frame, uintptr_t address, int error)
+/* The signal of a fault; 0: memory ran out. */
+static int signal_of(const struct arch_frame *frame, int error, const char **what)
 {
-    bool page_fault = frame->vector == 14, no_memory = page_fault && error == -ENOMEM;
-    int signal = no_memory ? 0 : SIGSEGV;
-    const char *what = "exception";
-
-    for (unsigned i = 0; !page_fault && i < ARRAY_COUNT(faults); i++) {
+    *what = "exception";
+    if (frame->vector == VECTOR_PAGE_FAULT)
+        return error == -ENOMEM ? 0 : error == -EFAULT ? SIGSEGV : SIGBUS;
+    for (unsigned i = 0; i < ARRAY_COUNT(faults); i++) {
         if (faults[i].vector != frame->vector)
             continue;
-        signal = faults[i].signal;
-        what = faults[i].what;
+        *what = faults[i].what;
+        if (frame->vector == ARCH_VECTOR_PRIVILEGE && halts_contain(frame->rip))
+            *what = "privileged instruction (hlt)";
+        return faults[i].signal;
     }
+    return SIGSEGV;
+}
+
+static bool is_mapped(uintptr_t address)
+{
+    mutex_lock(&app_memory.lock);
+    const struct vma *vma = vma_find(&app_memory.vmas, address);
+    bool mapped = vma && vma->start <= address;
+    mutex_unlock(&app_memory.lock);
+    return mapped;
+}
+
+bool crash_to_handler(struct arch_frame *frame, uintptr_t address, int error)
+{
+    const char *what;
+    int signal = signal_of(frame, error, &what), code = SI_KERNEL;
+
+    if (frame->vector == VECTOR_PAGE_FAULT && signal == SIGBUS)
+        code = BUS_ADRERR;
+    else if (frame->vector == VECTOR_PAGE_FAULT)
+        code = is_mapped(address) ? SEGV_ACCERR : SEGV_MAPERR;
+    else if (frame->vector == 0)
+        code = FPE_INTDIV;
+    bool page_fault = frame->vector == VECTOR_PAGE_FAULT;
+    return signals_fault(frame, signal, code, page_fault ? address : frame->rip);
+}
+
+void crash_report(const struct arch_frame *frame, uintptr_t address, int error)
+{
+    bool page_fault = frame->vector == VECTOR_PAGE_FAULT, no_memory = page_fault && error == -ENOMEM;
+    const char *what;
+    int signal = signal_of(frame, error, &what);
+
     if (!app_finish_crash(signal))
         app_thread_exit(0);
     log_flush();
@@ -149,12 +173,18 @@ void crash_report(const struct arch_frame *frame, uintptr_t address, int error)
         console_printf("app %s: out of memory: no frame for the page at 0x%lx\n", app.name,
                        address);
     else if (page_fault)
-        print_page_fault(frame, address);
+        print_page_fault(frame, signal, address);
     else
         print_exception(frame, signal, what);
     print_registers(frame);
-    print_backtrace(frame);
+    backtrace_app(frame);
     app_thread_exit(0);
+}
+
+/* Where the running thread left the app: every way in puts that on top of the home stack. */
+static const struct arch_frame *app_frame(void)
+{
+    return (const struct arch_frame *)thread_current()->arch.home_top - 1;
 }
 
 void crash_by_signal(int signal, const char *what)
@@ -163,4 +193,5 @@ void crash_by_signal(int signal, const char *what)
         return;
     log_flush();
     console_printf("app %s: ended by %s (%d): %s\n", app.name, signal_name(signal), signal, what);
+    backtrace_app(app_frame());
 }

@@ -11,6 +11,9 @@
  */
 noreturn_fn void crash_report(const struct arch_frame *frame, uintptr_t address, int error);
 
+/* The same fault for a handler of the app: true if it has one, which @frame enters now. */
+bool crash_to_handler(struct arch_frame *frame, uintptr_t address, int error);
+
 /* A signal whose default ends the app, without a fault. Returns; the thread ends with its call. */
 void crash_by_signal(int signal, const char *what);
 const char *signal_name(int signal);

@@ -9,6 +9,7 @@
 
 enum { ET_EXEC = 2, ET_DYN = 3, EM_X86_64 = 62 };
 enum { PT_LOAD = 1, PT_INTERP = 3, PF_EXEC = 1, PF_WRITE = 2, PF_READ = 4 };
+enum { PT_GNU_EH_FRAME = 0x6474e550 };
 
 static int refuse(const char **why, const char *reason)
 {
@@ -119,6 +120,8 @@ int elf_read_segments(const uint8_t *phdrs, uint64_t file_bytes, uint64_t limit,
             return refuse(why, "is dynamically linked; link it with -static");
     for (uint32_t i = 0; i < image->phdr_count; i++) {
         const uint8_t *phdr = phdrs + (size_t)i * ELF_PHDR_BYTES;
+        if (le32(phdr) == PT_GNU_EH_FRAME)
+            image->eh_frame_header = le64(phdr + 16);
         if (le32(phdr) != PT_LOAD)
             continue;
         int error = add_segment(phdr, file_bytes, limit, image, why);

@@ -26,6 +26,7 @@ struct elf_image {
     uint64_t low, high;               /* page-aligned extent of all segments */
     uint32_t segment_count;
     struct elf_segment segments[ELF_SEGMENTS_MAX];
+    uint64_t eh_frame_header;         /* where .eh_frame_hdr is, or 0; not checked */
 };
 
 /**

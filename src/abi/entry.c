@@ -6,13 +6,21 @@
 #include <rt/app_ops.h>
 
 #include <abi/crash.h>
+#include <abi/halts.h>
 #include <abi/linux.h>
 #include <abi/memory.h>
 #include <abi/process.h>
+#include <abi/signals.h>
 #include <abi/syscalls.h>
 #include <rt/log.h>
 
 #define NUMBERS_NAMED 512
+
+/* Those that are made again after a signal. */
+enum {
+    CALL_READ = 0, CALL_WRITE = 1, CALL_READV = 19, CALL_WRITEV = 20, CALL_FCNTL = 72,
+    CALL_FLOCK = 73, CALL_FUTEX = 202,
+};
 
 #define VECTOR_PAGE_FAULT 14
 #define FAULT_PRESENT 1u
@@ -34,6 +42,12 @@ SYSCALL(nothing_to_do)
     return 0;
 }
 
+SYSCALL(no_attributes)
+{
+    (void)args;
+    return -EOPNOTSUPP;
+}
+
 static noinline long missing_call(uint64_t number)
 {
     __atomic_add_fetch(&app.missing_calls, 1, __ATOMIC_RELAXED);
@@ -51,8 +65,42 @@ static noinline long missing_call(uint64_t number)
     return -ENOSYS;
 }
 
+/* Whether a call that a signal has ended may simply be made again. */
+static int64_t restart_of(const struct arch_frame *frame, uint64_t number)
+{
+    if ((int64_t)frame->rax != -EINTR)
+        return -1;
+    switch (number) {
+    case CALL_FUTEX:
+        return frame->r10 ? -1 : (int64_t)number;
+    case CALL_READ:
+    case CALL_WRITE:
+    case CALL_READV:
+    case CALL_WRITEV:
+    case CALL_FCNTL:
+    case CALL_FLOCK:
+        return (int64_t)number;
+    default:
+        return -1;
+    }
+}
+
+/* Until none is left; from then on interrupts are off, so that the next one meets app code. */
+static void deliver_late(struct app_thread *t, struct arch_frame *frame)
+{
+    arch_irq_disable();
+    while (signals_ready(t)) {
+        arch_irq_enable();
+        app_call_begin();
+        signals_deliver(t, frame, -1);
+        app_call_end();
+        arch_irq_disable();
+    }
+}
+
 static void app_syscall(struct arch_frame *frame)
 {
+    struct app_thread *t = app_thread_current();
     struct syscall_args *args = &app_thread_current()->args;
     uint64_t number = frame->rax;
 
@@ -70,7 +118,10 @@ static void app_syscall(struct arch_frame *frame)
     } else {
         frame->rax = (uint64_t)missing_call(number);
     }
+    if (signals_ready(t) || t->mask_is_saved)
+        signals_deliver(t, frame, restart_of(frame, number));
     app_call_end();
+    deliver_late(t, frame);
 }
 
 /*
@@ -89,12 +140,17 @@ static unsigned fault_access(const struct arch_frame *frame)
 static void app_fault_taken(struct arch_frame *frame, uintptr_t address)
 {
     app_call_begin();
-    int error = -EFAULT;
+    halts_fix_frame(frame);
+    int error = frame->vector == ARCH_VECTOR_NOTICE ? 0 : -EFAULT;
     if (frame->vector == VECTOR_PAGE_FAULT)
         error = memory_populate(address, 1, fault_access(frame));
-    if (error)
+    if (error && !crash_to_handler(frame, address, error))
         crash_report(frame, address, error);
+    struct app_thread *t = app_thread_current();
+    if (signals_ready(t))
+        signals_deliver(t, frame, -1);
     app_call_end();
+    deliver_late(t, frame);
 }
 
 static bool app_must_stop(void)
@@ -102,8 +158,15 @@ static bool app_must_stop(void)
     return thread_current()->app != NULL && app_ending();
 }
 
+/* Without the lock: a signal that comes at this moment brings an interrupt of its own. */
+static bool app_has_notice(struct thread *thread)
+{
+    return signals_ready(thread->app);
+}
+
 const struct app_ops app_ops = {
     .app_syscall = app_syscall,
     .app_fault_taken = app_fault_taken,
     .app_must_stop = app_must_stop,
+    .app_has_notice = app_has_notice,
 };

@@ -9,6 +9,7 @@
 #include <abi/copy.h>
 #include <abi/memory.h>
 #include <abi/process.h>
+#include <abi/signals.h>
 #include <lib/errno.h>
 
 #define BUCKETS 256
@@ -89,18 +90,30 @@ static struct futex_bucket *lock_bucket(struct futex_waiter *w, bool *irq)
 
 static long sleep_in_queue(struct futex_waiter *w, uint64_t deadline_ns)
 {
+    struct app_thread *t = app_thread_current();
+    bool woken = true;
+
     for (;;) {
-        bool irq, woken = thread_block(deadline_ns);
+        bool irq, wait = signals_wait_begin(t);
+        if (wait)
+            woken = thread_block(deadline_ns);
+        bool signal = signals_wait_end(t);
         struct futex_bucket *bucket = lock_bucket(w, &irq);
+        if (!bucket && !wait)
+            thread_cancel_block();
         if (!bucket)
             return 0;
-        if (woken)
+        if (woken && !signal)
             thread_prepare_block();
         else
             list_remove(&w->link);
         spin_unlock(&bucket->lock, irq);
         if (!woken)
             return -ETIMEDOUT;
+        if (signal && !wait)
+            thread_cancel_block();
+        if (signal)
+            return -EINTR;
     }
 }
 

@@ -69,12 +69,9 @@ long futex_wake_op(uint64_t address, uint32_t wake_count, uint64_t target, uint3
     if (comparison > COMPARE_GE)
         return -ENOSYS;
 
-    mutex_lock(&app_memory.lock);
-    int error = memory_populate_locked(target, 4, ARCH_READ | ARCH_WRITE);
-    if (error) {
-        mutex_unlock(&app_memory.lock);
+    int error = memory_populate_lock(target, 4, ARCH_READ | ARCH_WRITE);
+    if (error)
         return error;
-    }
     uint32_t *word = (uint32_t *)target;
     uint32_t old = __atomic_load_n(word, __ATOMIC_SEQ_CST);
     while (!__atomic_compare_exchange_n(word, &old, changed(old, op, argument), false,
@@ -93,12 +90,9 @@ static int owner_died(uint64_t address, uint32_t tid)
 {
     if (address % 4)
         return -EINVAL;
-    mutex_lock(&app_memory.lock);
-    int error = memory_populate_locked(address, 4, ARCH_READ | ARCH_WRITE);
-    if (error) {
-        mutex_unlock(&app_memory.lock);
+    int error = memory_populate_lock(address, 4, ARCH_READ | ARCH_WRITE);
+    if (error)
         return error;
-    }
     uint32_t *word = (uint32_t *)address;
     uint32_t old = __atomic_load_n(word, __ATOMIC_SEQ_CST);
     bool mine = (old & FUTEX_TID_MASK) == tid;

@@ -11,6 +11,7 @@
 #include <abi/at.h>
 #include <abi/copy.h>
 #include <abi/io.h>
+#include <abi/memory.h>
 #include <abi/process.h>
 #include <abi/syscalls.h>
 #include <lib/bits.h>
@@ -18,6 +19,7 @@
 
 /* Most that is made present at once. */
 #define PIECE_BYTES MIB(4)
+#define BOUNCE_BYTES PAGE_BYTES
 
 /* What has a position, and a lock on it: a read of a terminal must not block a write to it. */
 static bool has_position(const struct file *file)
@@ -26,14 +28,76 @@ static bool has_position(const struct file *file)
     return type == MODE_FILE || type == MODE_DIR || type == MODE_BLOCK;
 }
 
+static int check(const struct transfer *t, uint64_t address, uint64_t bytes)
+{
+    return t->direction == READ ? app_check_write(address, bytes) : app_check_read(address, bytes);
+}
+
+/* Of a buffer that is not all good: how many bytes of its start are. */
+static noinline uint64_t good_bytes(const struct transfer *t, uint64_t address, uint64_t bytes)
+{
+    uint64_t first = PAGE_BYTES - address % PAGE_BYTES;
+    if (first >= bytes || check(t, address, first))
+        return 0;
+    uint64_t good = 0, bad = (bytes - first) / PAGE_BYTES + 1;  /* pages behind the first */
+    while (bad - good > 1) {
+        uint64_t middle = good + (bad - good) / 2;
+        if (check(t, address, first + middle * PAGE_BYTES))
+            bad = middle;
+        else
+            good = middle;
+    }
+    return first + good * PAGE_BYTES;
+}
+
+/*
+ * Into a mapped file: by way of a buffer, since write-back of that file may take the right to write
+ * away while the data comes. What is moved is less than @bytes only at the end.
+ */
+static noinline ssize_t read_to_mapped(struct transfer *t, uint64_t address, uint64_t bytes)
+{
+    uint64_t done = 0, offset = t->offset;
+    ssize_t got = 0;
+    void *buffer = heap_alloc(BOUNCE_BYTES);
+
+    if (!buffer)
+        return -ENOMEM;
+    while (done < bytes) {
+        size_t step = MIN(bytes - done, (uint64_t)BOUNCE_BYTES);
+        got = vfs_read(t->file, buffer, step, offset + done);
+        int error = got > 0 ? app_copy_out(address + done, buffer, (size_t)got) : 0;
+        if (error)
+            got = error;
+        if (got <= 0)
+            break;
+        done += (uint64_t)got;
+        if ((size_t)got < step)
+            break;
+    }
+    heap_free(buffer);
+    return done ? (ssize_t)done : got;
+}
+
 static ssize_t move_piece(struct transfer *t, uint64_t address, uint64_t bytes)
 {
-    if (t->direction == READ) {
-        int error = app_check_write(address, bytes);
-        return error ? error : vfs_read(t->file, (void *)address, bytes, t->offset);
+    const struct stream_ops *stream = t->file->stream;
+
+    if (stream && t->direction == READ)
+        return stream->stream_read ? stream->stream_read(t->file, (void *)address, bytes) : -EINVAL;
+    if (stream)
+        return stream->stream_write ? stream->stream_write(t->file, (void *)address, bytes) : -EINVAL;
+    if (t->direction == READ && memory_is_shared_file(address, bytes))
+        return read_to_mapped(t, address, bytes);
+    int error = check(t, address, bytes);
+    if (error == -EFAULT) {
+        bytes = good_bytes(t, address, bytes);
+        error = bytes ? 0 : error;
     }
-    int error = app_check_read(address, bytes);
-    return error ? error : vfs_write(t->file, (const void *)address, bytes, t->offset);
+    if (error)
+        return error;
+    if (t->direction == READ)
+        return vfs_read(t->file, (void *)address, bytes, t->offset);
+    return vfs_write(t->file, (const void *)address, bytes, t->offset);
 }
 
 /* One buffer, at t->offset. A result below @bytes with *@stop set ends the transfer. */

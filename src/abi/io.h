@@ -6,6 +6,9 @@
 
 struct file;
 
+/* pipe.c: how much a pipe holds; -EBADF for other files. */
+long pipe_size(const struct file *file);
+
 /* So many buffers need no memory: what a C library prints comes out when there is none left. */
 #define TRANSFER_FEW 4
 

@@ -31,6 +31,9 @@ struct linux_iovec { uint64_t base, bytes; };
 #define MAP_FIXED_NOREPLACE 0x100000u
 #define MREMAP_MAYMOVE 1u
 #define MREMAP_FIXED 2u
+#define MS_ASYNC 1u
+#define MS_INVALIDATE 2u
+#define MS_SYNC 4u
 #define MADV_DONTNEED 4
 #define MADV_REMOVE 9
 #define MADV_LAST 25
@@ -113,6 +116,8 @@ struct linux_flock { int16_t type, whence; int32_t pad; int64_t start, length; i
 struct linux_pollfd { int32_t fd; int16_t events, revents; };
 #define POLLIN 1
 #define POLLOUT 4
+#define POLLERR 8
+#define POLLHUP 0x10
 #define POLLNVAL 0x20
 #define POLLRDNORM 0x40
 #define POLLWRNORM 0x100
@@ -144,6 +149,26 @@ struct linux_dirent {                 /* getdents64; the name and a 0 follow */
 #define TIOCGWINSZ 0x5413u
 #define TIOCSWINSZ 0x5414u
 #define FIONREAD 0x541bu
+#define FIONBIO 0x5421u
+#define FIONCLEX 0x5450u
+#define FIOCLEX 0x5451u
+#define TCSBRK 0x5409u
+#define TCXONC 0x540au
+#define TCFLSH 0x540bu
+#define TIOCSCTTY 0x540eu
+#define TIOCOUTQ 0x5411u
+#define TIOCGSID 0x5429u
+enum {                                /* input, output and local flags */
+    TTY_INLCR = 0100, TTY_IGNCR = 0200, TTY_ICRNL = 0400, TTY_IXON = 02000,
+    TTY_OPOST = 01, TTY_ONLCR = 04,
+    TTY_ISIG = 01, TTY_ICANON = 02, TTY_ECHO = 010, TTY_ECHOE = 020, TTY_ECHOK = 040,
+    TTY_ECHONL = 0100, TTY_NOFLSH = 0200, TTY_ECHOCTL = 01000, TTY_ECHOKE = 04000,
+    TTY_IEXTEN = 0100000,
+};
+enum {                                /* places among the characters */
+    TTY_VINTR = 0, TTY_VQUIT = 1, TTY_VERASE = 2, TTY_VKILL = 3, TTY_VEOF = 4, TTY_VTIME = 5,
+    TTY_VMIN = 6, TTY_VSUSP = 10, TTY_VEOL = 11, TTY_VWERASE = 14, TTY_VLNEXT = 15,
+};
 struct linux_termios { uint32_t input, output, control, local; uint8_t line, characters[19]; };
 struct linux_winsize { uint16_t rows, columns, x_pixels, y_pixels; };
 
@@ -186,6 +211,8 @@ _Static_assert(sizeof(struct linux_sysinfo) == 112, "struct sysinfo");
 struct linux_rlimit { uint64_t current, maximum; };
 
 /* ---- signals ---- */
+#define SIGINT 2
+#define SIGQUIT 3
 #define SIGILL 4
 #define SIGTRAP 5
 #define SIGABRT 6
@@ -194,18 +221,59 @@ struct linux_rlimit { uint64_t current, maximum; };
 #define SIGKILL 9
 #define SIGSEGV 11
 #define SIGPIPE 13
+#define SIGALRM 14
 #define SIGCHLD 17
 #define SIGCONT 18
 #define SIGSTOP 19
+#define SIGTSTP 20
 #define SIGTTOU 22
 #define SIGURG 23
 #define SIGWINCH 28
 #define SIGNAL_COUNT 64
 #define SIG_DFL 0
 #define SIG_IGN 1
+#define SA_ONSTACK 0x08000000u
+#define SA_RESTART 0x10000000u
+#define SA_NODEFER 0x40000000u
+#define SA_RESETHAND 0x80000000u
+#define SI_USER 0
+#define SI_KERNEL 0x80
+#define SI_TKILL (-6)
+#define SEGV_MAPERR 1
+#define SEGV_ACCERR 2
+#define BUS_ADRERR 2
+#define FPE_INTDIV 1
+#define ITIMER_REAL 0
+#define SIGNAL_STACK_BYTES_MIN 2048
 struct linux_sigaction { uint64_t handler, flags, restorer, mask; };
 struct linux_sigaltstack { uint64_t base; int32_t flags, pad; uint64_t bytes; };
 #define SS_DISABLE 2
+#define LINUX_USER_CS 0x33            /* what a program sees of its selectors in a context */
+#define LINUX_USER_DS 0x2b
+
+struct linux_sigcontext {
+    uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip;
+    uint64_t flags;
+    uint16_t cs, gs, fs, ss;
+    uint64_t error, trap, old_mask, address, fpu, reserved[8];
+};
+_Static_assert(sizeof(struct linux_sigcontext) == 256, "struct sigcontext");
+struct linux_ucontext {
+    uint64_t flags, link;
+    struct linux_sigaltstack stack;
+    struct linux_sigcontext registers;
+    uint64_t mask;
+};
+_Static_assert(sizeof(struct linux_ucontext) == 304, "struct ucontext");
+struct linux_siginfo {
+    int32_t signal, error, code, pad;
+    union {
+        struct { int32_t pid, uid; };
+        uint64_t address;
+        uint8_t space[112];
+    };
+};
+_Static_assert(sizeof(struct linux_siginfo) == 128, "siginfo_t");
 
 /* ---- auxiliary vector ---- */
 #define AT_NULL 0
@@ -226,4 +294,5 @@ struct linux_sigaltstack { uint64_t base; int32_t flags, pad; uint64_t bytes; };
 #define AT_SECURE 23
 #define AT_RANDOM 25
 #define AT_EXECFN 31
+#define AT_SYSINFO_EHDR 33
 #define AT_MINSIGSTKSZ 51

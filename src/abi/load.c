@@ -13,9 +13,13 @@
 #include <abi/copy.h>
 #include <abi/elf.h>
 #include <abi/futex.h>
+#include <abi/halts.h>
+#include <abi/locks.h>
 #include <abi/memory.h>
 #include <abi/process.h>
 #include <abi/start_stack.h>
+#include <abi/symbols.h>
+#include <abi/vdso.h>
 #include <lib/bits.h>
 #include <lib/string.h>
 #include <rt/heap.h>
@@ -186,11 +190,17 @@ static int load_and_start(struct load *load, struct start_info *info)
     error = read_headers(load);
     if (!error)
         error = load_segments(load);
+    symbols_start(load->file, load->bias);
+    if (!error)
+        halts_replace(&load->image, load->bias);
     file_put(load->file);
     if (!error)
         error = map_stack(load);
     if (error)
         return error;
+    error = vdso_map(&info->vdso);
+    if (error)
+        return complain_error(load, "no memory for its clocks (vDSO)", error);
     info->image = &load->image;
     info->bias = load->bias;
     error = start_stack_build(info, STACK_TOP, app.stack_bytes, &rsp);
@@ -207,7 +217,10 @@ static int begin(const char *path)
     if (!app_end.name)
         app_end.name = app.name;
     memory_start();
+    file_maps_start();
     futex_start();
+    signal_alarms_start();
+    locks_start();
     int error = console_start();
     if (error)
         console_printf("app: the console cannot be opened: %s\n", errno_name(-error));
@@ -231,12 +244,15 @@ unsigned app_load_and_run(const char *path, uint32_t argc, const char *const *ar
         console_printf("app: %s: no memory to load it\n", path);
     }
     if (error) {
+        symbols_stop();
         fd_close_all();
         return EXIT_SETUP;
     }
     app_wait_quiet();
     if (app.missing_calls)
         log_info("app: %llu calls gave ENOSYS", (unsigned long long)app.missing_calls);
+    symbols_stop();
+    memory_unmap_files();
     fd_close_all();
     return app.result;
 }

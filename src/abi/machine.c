@@ -53,11 +53,12 @@ SYSCALL(getrandom)
         return -EINVAL;
     for (uint64_t done = 0; done < bytes;) {
         size_t step = MIN(bytes - done, (uint64_t)RANDOM_STEP);
+        step = MIN(step, PAGE_BYTES - (args->a[0] + done) % PAGE_BYTES);
         for (unsigned i = 0; i < ARRAY_COUNT(block); i++)
             block[i] = arch_random();
         int error = app_copy_out(args->a[0] + done, block, step);
         if (error)
-            return error;
+            return done ? (long)done : error;
         done += step;
         if (app_ending())
             break;

@@ -29,6 +29,8 @@ struct app_memory {
     uintptr_t map_top;                /* mmap places below, downwards; the main stack lies above */
     uintptr_t gap_hint;               /* no gap that was given back lies above */
     uint64_t pages_present;
+    struct file_map *maps;            /* all there are */
+    uint32_t shared_count;            /* of them; also read without the lock */
 };
 extern struct app_memory app_memory;
 
@@ -40,6 +42,8 @@ struct map_request {
     unsigned access;                  /* ARCH_* */
     uint8_t kind;                     /* enum vma_kind */
     bool no_reserve, fixed, replace;  /* @replace: unmap what is in the way, else -EEXIST */
+    struct file_map *map;             /* of file_map_make(), or NULL; the range takes it over */
+    uint64_t map_page;
 };
 /**
  * memory_map() - a new range of zero pages.
@@ -70,15 +74,49 @@ uintptr_t memory_set_brk(uintptr_t end);
 
 /**
  * memory_populate() - make [@start, @start + @bytes) present, if all of it grants @access. Errors:
- * -EFAULT a hole or an access that is not granted; -ENOMEM no frame. Some pages may be present.
+ * -EFAULT a hole or an access that is not granted; -ENOMEM no frame; for mapped files -ENXIO behind
+ * the end, and what reading or growing them gave. Some pages may be present then. May wait for I/O.
  */
 int memory_populate(uintptr_t start, uint64_t bytes, unsigned access);
-int memory_populate_locked(uintptr_t start, uint64_t bytes, unsigned access);
+/* The same, and it stays so: app_memory.lock is held when it returns 0. */
+int memory_populate_lock(uintptr_t start, uint64_t bytes, unsigned access);
+/* Without I/O: -EAGAIN with *@need filled and its map referenced, if a file's page is needed. */
+struct file_need {
+    struct file_map *map;
+    uint64_t index;                   /* of the page in the file */
+    uintptr_t page;
+    bool write;
+};
+int memory_populate_locked(uintptr_t start, uint64_t bytes, unsigned access,
+                           struct file_need *need);
+
+/* ---- mapped files (file_map.c) ---- */
+void file_maps_start(void);
+/* With a reference of its own to @file; -ENOMEM. */
+int file_map_make(struct file *file, bool shared, bool may_write, struct file_map **out);
+/* Ends the maps that no range has any more: after whatever may have unmapped. Not under the lock. */
+void memory_release_maps(void);
+/* Brings in what memory_populate_locked() needed, and lets go of its map. */
+int memory_bring_in(struct file_need *need);
+/* A page of a shared file in @vma has left the page tables. */
+void file_map_dropped_locked(const struct vma *vma, uintptr_t page);
+/* Whether some of the range is a file's own pages, which write-back may protect at any time. */
+bool memory_is_shared_file(uintptr_t start, uint64_t bytes);
+/* At the end of the app: no file is mapped any more. */
+void memory_unmap_files(void);
+/* Frees the present pages of a part of @vma; how many there were. */
+uint64_t memory_drop_locked(struct vma *vma, uintptr_t start, uintptr_t end);
+static inline bool vma_is_shared_file(const struct vma *vma)
+{
+    return vma->map && vma->map->shared;
+}
 
 /* Splits so that a range starts at @address (if any spans it). -ENOMEM. */
 int memory_cut_locked(uintptr_t address);
 /* Whether all of the range is mapped. */
 bool memory_covered_locked(uintptr_t start, uintptr_t end);
+/* For calls that only advise: -EINVAL the range wraps; -ENOMEM not all of it is mapped. */
+int memory_check_mapped(uintptr_t start, uint64_t bytes);
 /* A free range of @bytes for mmap, or 0. */
 uintptr_t memory_gap_locked(uint64_t bytes);
 /* Pages of [@start, @end) in @vma that are present. */

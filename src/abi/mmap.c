@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * mmap and its kin. A mapped file is read when it is mapped, and is a private copy from then on: a
- * shared mapping that could be written to gives -ENODEV, a shared one that cannot is served, but
- * does not see later changes of the file; what lies behind the file's end reads as zero.
+ * mmap and its kin. What a mapping of a file is made of is in file_map.c. Files that have no pages of
+ * their own to share (devices, sysfs) are copied when they are mapped, and cannot be shared for
+ * writing.
  */
 #include <abi/at.h>
 #include <abi/copy.h>
@@ -10,8 +10,6 @@
 #include <abi/memory.h>
 #include <abi/syscalls.h>
 #include <lib/bits.h>
-
-#define FILE_PIECE_BYTES KIB(256)
 
 _Static_assert(PROT_READ == ARCH_READ && PROT_WRITE == ARCH_WRITE && PROT_EXEC == ARCH_EXEC,
                "protections are accesses");
@@ -23,28 +21,7 @@ static unsigned access_of(uint64_t protection)
     return access ? access | ARCH_READ : 0;
 }
 
-/* Reads [@offset, …) of @file to @address, as far as both reach. */
-static int fill_from_file(struct file *file, uintptr_t address, uint64_t bytes, uint64_t offset)
-{
-    uint64_t size = file->inode->size;
-    uint64_t left = offset < size ? MIN(bytes, size - offset) : 0;
-
-    while (left) {
-        uint64_t piece = MIN(left, FILE_PIECE_BYTES);
-        int error = app_check_write(address, piece);
-        if (error)
-            return error;
-        ssize_t got = vfs_read(file, (void *)address, piece, offset);
-        if (got <= 0)
-            return (int)got;
-        address += (uint64_t)got;
-        offset += (uint64_t)got;
-        left -= (uint64_t)got;
-    }
-    return 0;
-}
-
-static int file_may_be_mapped(const struct file *file, const struct syscall_args *args)
+static int file_may_be_mapped(const struct file *file, bool shared, bool write)
 {
     uint32_t type = file->inode->mode & MODE_TYPE;
 
@@ -52,36 +29,58 @@ static int file_may_be_mapped(const struct file *file, const struct syscall_args
         return -ENODEV;
     if ((file->flags & OPEN_ACCESS) == OPEN_WRITE)
         return -EACCES;
-    if ((args->a[3] & MAP_TYPE) != MAP_PRIVATE && (args->a[2] & PROT_WRITE))
+    if (shared && write && (file->flags & OPEN_ACCESS) != OPEN_READ_WRITE)
+        return -EACCES;
+    if (shared && write && !file->inode->ops->map_page)
         return -ENODEV;
     return 0;
 }
 
+/*
+ * What the file has of the range is brought in at once, so that trouble with reading it is an error
+ * of mmap and not a signal later.
+ */
+static int bring_in_all(const struct file *file, uintptr_t address, const struct map_request *r)
+{
+    uint64_t size = __atomic_load_n(&file->inode->size, __ATOMIC_ACQUIRE);
+    uint64_t offset = r->map_page * PAGE_BYTES;
+
+    if (!r->access || offset >= size)
+        return 0;
+    int error = memory_populate(address, MIN(r->bytes, size - offset), ARCH_READ);
+    return error == -ENXIO ? 0 : error;   /* it was cut off meanwhile */
+}
+
 static long map_file(const struct syscall_args *args, struct map_request *request)
 {
+    bool shared = (args->a[3] & MAP_TYPE) != MAP_PRIVATE, write = args->a[2] & PROT_WRITE;
     struct file *file;
 
     int error = file_of(args->a[4], &file);
     if (error)
         return error;
-    unsigned access = request->access;
-    long address = file_may_be_mapped(file, args);
-    if (address)
-        goto out;
+    error = file_may_be_mapped(file, shared, write);
+    if (!error && args->a[5] > INT64_MAX - request->bytes)
+        error = -EOVERFLOW;
+    shared = shared && file->inode->ops->map_page;
+    if (!error)
+        error = file_map_make(file, shared, (file->flags & OPEN_ACCESS) == OPEN_READ_WRITE,
+                              &request->map);
+    if (error) {
+        file_put(file);
+        return error;
+    }
     request->kind = VMA_FILE;
     request->no_reserve = false;
-    request->access = ARCH_READ | ARCH_WRITE;
-    address = memory_map(request);
-    if (address < 0)
-        goto out;
-    error = fill_from_file(file, (uintptr_t)address, request->bytes, args->a[5]);
-    if (!error && access != request->access)
-        error = memory_protect((uintptr_t)address, request->bytes, access);
-    if (error) {
-        memory_unmap((uintptr_t)address, request->bytes);
-        address = error;
+    request->map_page = args->a[5] / PAGE_BYTES;
+    long address = memory_map(request);
+    if (address >= 0) {
+        error = bring_in_all(file, (uintptr_t)address, request);
+        if (error) {
+            memory_unmap((uintptr_t)address, request->bytes);
+            address = error;
+        }
     }
-out:
     file_put(file);
     return address;
 }
@@ -153,11 +152,48 @@ SYSCALL(madvise)
         return -EINVAL;
     if (args->a[2] == MADV_DONTNEED)
         return memory_discard(args->a[0], args->a[1]);
-    return 0;
+    return memory_check_mapped(args->a[0], args->a[1]);
 }
 
-/* No mapping is written back, so there is nothing to do. */
+/* The next shared file in [*@at, @end), referenced, with *@at behind its range; NULL. */
+static struct file *next_shared_file(uintptr_t *at, uintptr_t end)
+{
+    struct file *file = NULL;
+
+    mutex_lock(&app_memory.lock);
+    struct vma *vma = vma_find(&app_memory.vmas, *at);
+    for (; vma && vma->start < end && !file; vma = vma_next(vma)) {
+        *at = vma->end;
+        if (vma_is_shared_file(vma) && vma->map->may_write)
+            file = vma->map->file;
+    }
+    if (file)
+        file_ref(file);
+    mutex_unlock(&app_memory.lock);
+    return file;
+}
+
+/* (address, bytes, flags) */
 SYSCALL(msync)
 {
-    return args->a[0] % PAGE_BYTES ? -EINVAL : 0;
+    uintptr_t at = args->a[0], end = at + align_up(args->a[1], PAGE_BYTES);
+    uint64_t flags = args->a[2];
+    struct file *file;
+    int error = 0;
+
+    if (at % PAGE_BYTES || (flags & ~(uint64_t)(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) ||
+        (flags & (MS_ASYNC | MS_SYNC)) == (MS_ASYNC | MS_SYNC))
+        return -EINVAL;
+    if (end < at)
+        return -ENOMEM;
+    if (at == end)
+        return 0;
+    mutex_lock(&app_memory.lock);
+    bool covered = memory_covered_locked(at, end);
+    mutex_unlock(&app_memory.lock);
+    while ((flags & MS_SYNC) && !error && (file = next_shared_file(&at, end))) {
+        error = vfs_sync(file, true);
+        file_put(file);
+    }
+    return error ? error : covered ? 0 : -ENOMEM;
 }

@@ -70,7 +70,7 @@ static int texts_in(const struct syscall_args *args, struct mount_texts *t)
     if (!error)
         error = text_in(args->a[1], true, &t->target);
     if (!error)
-        error = text_in(args->a[2], true, &t->type);
+        error = args->a[2] ? text_in(args->a[2], true, &t->type) : -EINVAL;
     return error ? error : text_in(args->a[4], false, &t->options);
 }
 

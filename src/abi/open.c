@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-/* Descriptors: open, close, dup, fcntl, flock. */
+/* Descriptors: open, close, dup, fcntl. */
 #include <abi/at.h>
 #include <abi/copy.h>
 #include <abi/linux.h>
+#include <abi/locks.h>
 #include <abi/process.h>
 #include <abi/syscalls.h>
 
@@ -12,9 +13,9 @@
 #define SETTABLE_FLAGS (OPEN_APPEND | OPEN_NONBLOCK)
 
 enum {
-    F_DUPFD = 0, F_GETFD = 1, F_SETFD = 2, F_GETFL = 3, F_SETFL = 4, F_GETLK = 5, F_SETLK = 6,
-    F_SETLKW = 7, F_OFD_GETLK = 36, F_OFD_SETLK = 37, F_OFD_SETLKW = 38, F_DUPFD_CLOEXEC = 1030,
-    FD_CLOEXEC = 1, F_UNLCK = 2,
+    F_DUPFD = 0, F_GETFD = 1, F_SETFD = 2, F_GETFL = 3, F_SETFL = 4, F_DUPFD_CLOEXEC = 1030,
+    F_SETPIPE_SZ = 1031, F_GETPIPE_SZ = 1032,
+    FD_CLOEXEC = 1,
 };
 
 /*
@@ -57,9 +58,19 @@ SYSCALL(creat)
                    args->a[1]);
 }
 
+static int close_fd(int fd)
+{
+    struct file *file = fd_get(fd);
+    if (!file)
+        return -EBADF;
+    locks_closing(file);
+    file_put(file);
+    return fd_close(fd);
+}
+
 SYSCALL(close)
 {
-    return fd_close((int)args->a[0]);
+    return close_fd((int)args->a[0]);
 }
 
 /* (first, last, flags): closes them; the flag to mark them only is not served */
@@ -68,7 +79,7 @@ SYSCALL(close_range)
     if (args->a[2] || args->a[0] > args->a[1])
         return -EINVAL;
     for (uint64_t fd = args->a[0]; fd <= args->a[1] && fd < FD_MAX; fd++)
-        fd_close((int)fd);
+        close_fd((int)fd);
     return 0;
 }
 
@@ -93,6 +104,11 @@ static long duplicate_to(uint64_t fd, uint64_t target, bool close_on_exec)
 {
     if ((int)target < 0 || (int)target >= FD_MAX)
         return -EBADF;
+    struct file *old = fd_get((int)target);
+    if (old) {
+        locks_closing(old);
+        file_put(old);
+    }
     int error = fd_duplicate((int)fd, (int)target, close_on_exec);
     return error < 0 ? error : (long)target;
 }
@@ -116,34 +132,27 @@ SYSCALL(dup3)
     return duplicate_to(args->a[0], args->a[1], args->a[2] & OPEN_CLOEXEC);
 }
 
-/* There is one process, so no lock of another is ever in the way. */
-static long no_lock_found(uint64_t address)
-{
-    struct linux_flock lock;
-
-    int error = app_copy_in(&lock, address, sizeof(lock));
-    if (error)
-        return error;
-    lock.type = F_UNLCK;
-    return app_copy_out(address, &lock, sizeof(lock));
-}
-
 static long file_control(struct file *file, uint64_t command, uint64_t argument)
 {
     switch (command) {
     case F_GETFL:
         return (long)(file->flags & ~(OPEN_CLOEXEC | OPEN_CREATE | OPEN_EXCLUSIVE | OPEN_TRUNCATE));
+    case F_GETPIPE_SZ:
+        return pipe_size(file);
+    case F_SETPIPE_SZ: {
+        long bytes = pipe_size(file);
+        return bytes >= 0 && argument > (uint64_t)bytes ? -EPERM : bytes;
+    }
     case F_SETFL:
         file->flags = (file->flags & ~SETTABLE_FLAGS) | ((unsigned)argument & SETTABLE_FLAGS);
         return 0;
     case F_GETLK:
     case F_OFD_GETLK:
-        return no_lock_found(argument);
     case F_SETLK:
     case F_SETLKW:
     case F_OFD_SETLK:
     case F_OFD_SETLKW:
-        return app_check_read(argument, sizeof(struct linux_flock));
+        return file->flags & OPEN_PATH ? -EBADF : locks_fcntl(file, command, argument);
     default:
         return -EINVAL;
     }
@@ -173,14 +182,4 @@ SYSCALL(fcntl)
     }
     file_put(file);
     return result;
-}
-
-SYSCALL(flock)
-{
-    struct file *file;
-
-    int error = file_of(args->a[0], &file);
-    if (!error)
-        file_put(file);
-    return error;
 }

@@ -119,6 +119,7 @@ void app_thread_exit(int status)
         app_finish(status);
     app_idle_begin();
     t->thread->app = NULL;
+    heap_free(t->fpu_copy);
     heap_free(t);
     thread_exit();
 }

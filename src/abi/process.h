@@ -17,18 +17,35 @@
 #include <rt/sync.h>
 #include <rt/thread.h>
 
+struct signal_frame {
+    uint64_t restorer;                /* where the handler returns to */
+    struct linux_ucontext context;
+    struct linux_siginfo info;
+};
+struct signal_info {
+    int signal, code;
+    bool fault;
+    uint64_t address;                 /* of a fault */
+};
+
 struct app_thread {
     struct thread *thread;
     struct list link;                 /* app.threads, under app.lock */
     uint32_t tid;
     uint64_t clear_tid;               /* app address to zero and wake at the end, or 0 */
     uint64_t robust_head;
-    uint64_t signal_mask, signals_pending;  /* app.lock */
+    uint64_t signal_mask, signals_pending;  /* app.lock, down to `waiting`; see signals.h */
+    uint64_t signals_wanted;          /* blocked ones that also end its wait: sigtimedwait */
+    bool waiting;                     /* in a wait that a signal ends */
+    bool mask_is_saved;               /* its own, as the two below */
+    uint64_t saved_mask;              /* comes back at the end of the call */
+    void *fpu_copy;                   /* of a signal's frame; NULL until it takes the first */
     uint64_t alt_stack_base, alt_stack_bytes;
     struct arch_frame start;          /* where it enters the app */
     /* of the call that goes on: what would lie on the stack else, above deep I/O */
     struct syscall_args args;
     struct transfer transfer;
+    struct signal_frame signal_frame;
 };
 
 struct app {

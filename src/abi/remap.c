@@ -55,6 +55,10 @@ static long move_range(struct vma *vma, uintptr_t start, uint64_t bytes)
     moved->access = vma->access;
     moved->flags = vma->flags;
     moved->kind = vma->kind;
+    moved->map = vma->map;
+    moved->map_page = vma->map_page;
+    if (vma->map)
+        vma->map->refs++;
     if (move_pages(vma, moved)) {
         arch_trim_tables(start, bytes / PAGE_BYTES);
         goto out_free;
@@ -128,8 +132,10 @@ long memory_remap(uintptr_t old, uint64_t old_bytes, uint64_t new_bytes, unsigne
 {
     old_bytes = align_up(old_bytes, PAGE_BYTES);
     new_bytes = align_up(new_bytes, PAGE_BYTES);
-    if (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED) || !memory_range_ok(old, old_bytes) || !new_bytes)
+    if (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED) || old % PAGE_BYTES || !old_bytes || !new_bytes)
         return -EINVAL;
+    if (!memory_range_ok(old, old_bytes))
+        return -EFAULT;
     if (flags & MREMAP_FIXED) {
         if (!(flags & MREMAP_MAYMOVE) || !memory_range_ok(wanted, new_bytes))
             return -EINVAL;
@@ -139,6 +145,7 @@ long memory_remap(uintptr_t old, uint64_t old_bytes, uint64_t new_bytes, unsigne
     mutex_lock(&app_memory.lock);
     long result = remap_locked(old, old_bytes, new_bytes, flags, wanted);
     mutex_unlock(&app_memory.lock);
+    memory_release_maps();
     return result;
 }
 

@@ -14,7 +14,6 @@
 #include <rt/heap.h>
 
 #define AUX_WORDS_MAX 48
-#define SIGNAL_STACK_BYTES_MIN 2048
 #define TICKS_PER_S 100
 
 struct builder {
@@ -79,6 +78,8 @@ static void auxiliary(struct builder *b, const struct start_info *info)
     aux(b, AT_HWCAP, 0);
     aux(b, AT_CLKTCK, TICKS_PER_S);
     aux(b, AT_SECURE, 0);
+    if (info->vdso)
+        aux(b, AT_SYSINFO_EHDR, info->vdso);
     aux(b, AT_MINSIGSTKSZ, SIGNAL_STACK_BYTES_MIN);
     aux(b, AT_EXECFN, push_string(b, info->path));
     aux(b, AT_PLATFORM, push_string(b, "x86_64"));

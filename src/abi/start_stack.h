@@ -13,6 +13,7 @@ struct start_info {
     uint32_t argc, envc;
     const struct elf_image *image;
     uint64_t bias;
+    uint64_t vdso;                    /* app address of the vDSO, or 0 */
 };
 
 /**

@@ -29,12 +29,19 @@ SYSCALL(quietly_missing);
 /* For calls that ask for what is so anyway: 0. */
 SYSCALL(nothing_to_do);
 
+/* hints.c */
+SYSCALL(mlock); SYSCALL(setgroups); SYSCALL(sched_setparam); SYSCALL(sched_setscheduler);
+/* Extended attributes: no filesystem here has them. */
+SYSCALL(no_attributes);
+
 /* io.c */
 SYSCALL(read); SYSCALL(write); SYSCALL(pread64); SYSCALL(pwrite64); SYSCALL(readv); SYSCALL(writev);
 SYSCALL(preadv); SYSCALL(pwritev); SYSCALL(preadv2); SYSCALL(pwritev2); SYSCALL(lseek);
 /* open.c */
 SYSCALL(open); SYSCALL(openat); SYSCALL(creat); SYSCALL(close); SYSCALL(close_range);
-SYSCALL(dup); SYSCALL(dup2); SYSCALL(dup3); SYSCALL(fcntl); SYSCALL(flock);
+SYSCALL(dup); SYSCALL(dup2); SYSCALL(dup3); SYSCALL(fcntl);
+/* locks.c */
+SYSCALL(flock);
 /* stat.c */
 SYSCALL(stat); SYSCALL(fstat); SYSCALL(lstat); SYSCALL(newfstatat); SYSCALL(statx);
 SYSCALL(access); SYSCALL(faccessat); SYSCALL(faccessat2); SYSCALL(statfs); SYSCALL(fstatfs);
@@ -52,14 +59,20 @@ SYSCALL(fallocate);
 /* mounts.c */
 SYSCALL(fsync); SYSCALL(fdatasync); SYSCALL(sync); SYSCALL(syncfs); SYSCALL(mount);
 SYSCALL(umount2);
-/* ioctl.c */
-SYSCALL(ioctl); SYSCALL(poll); SYSCALL(ppoll);
+/* ioctl.c, pipe.c, poll.c */
+SYSCALL(ioctl); SYSCALL(pipe); SYSCALL(pipe2);
+SYSCALL(poll); SYSCALL(ppoll); SYSCALL(select); SYSCALL(pselect6);
+/* eventfd.c, epoll.c */
+SYSCALL(eventfd); SYSCALL(eventfd2);
+SYSCALL(timerfd_create); SYSCALL(timerfd_settime); SYSCALL(timerfd_gettime);
+SYSCALL(epoll_create); SYSCALL(epoll_create1); SYSCALL(epoll_ctl); SYSCALL(epoll_wait);
+SYSCALL(epoll_pwait);
 /* mmap.c */
 SYSCALL(mmap); SYSCALL(munmap); SYSCALL(mprotect); SYSCALL(mremap); SYSCALL(brk); SYSCALL(madvise);
 SYSCALL(msync);
 /* threads.c */
 SYSCALL(clone); SYSCALL(exit); SYSCALL(exit_group); SYSCALL(set_tid_address); SYSCALL(gettid);
-SYSCALL(getpid); SYSCALL(getppid); SYSCALL(set_robust_list); SYSCALL(get_robust_list);
+SYSCALL(getpid); SYSCALL(getppid); SYSCALL(no_child); SYSCALL(set_robust_list); SYSCALL(get_robust_list);
 SYSCALL(arch_prctl); SYSCALL(prctl); SYSCALL(sched_yield); SYSCALL(sched_getaffinity); SYSCALL(sched_setaffinity);
 SYSCALL(sched_getparam); SYSCALL(sched_get_priority_limit); SYSCALL(getcpu); SYSCALL(membarrier);
 /* futex_calls.c */
@@ -70,6 +83,9 @@ SYSCALL(nanosleep); SYSCALL(clock_nanosleep); SYSCALL(times); SYSCALL(getrusage)
 /* machine.c */
 SYSCALL(uname); SYSCALL(sysinfo); SYSCALL(getrandom); SYSCALL(prlimit64); SYSCALL(getrlimit);
 SYSCALL(setrlimit); SYSCALL(get_root_id); SYSCALL(getgroups);
-/* signals.c */
+/* signals.c, signal_frame.c, signal_wait.c */
 SYSCALL(rt_sigaction); SYSCALL(rt_sigprocmask); SYSCALL(rt_sigpending); SYSCALL(sigaltstack);
-SYSCALL(kill); SYSCALL(tkill); SYSCALL(tgkill); SYSCALL(pause);
+SYSCALL(kill); SYSCALL(tkill); SYSCALL(tgkill); SYSCALL(rt_sigreturn);
+SYSCALL(pause); SYSCALL(rt_sigsuspend); SYSCALL(rt_sigtimedwait);
+SYSCALL(alarm); SYSCALL(setitimer); SYSCALL(getitimer);
+void signal_alarms_start(void);

@@ -81,6 +81,13 @@ SYSCALL(exit_group)
     return 0;
 }
 
+/* wait4, waitid: nobody has children here. */
+SYSCALL(no_child)
+{
+    (void)args;
+    return -ECHILD;
+}
+
 SYSCALL(set_tid_address)
 {
     struct app_thread *t = app_thread_current();
@@ -234,7 +241,7 @@ SYSCALL(sched_setaffinity)
 /* (pid, param): everything runs at SCHED_OTHER, priority 0 */
 SYSCALL(sched_getparam)
 {
-    return app_zero(args->a[1], 4);
+    return args->a[1] ? app_zero(args->a[1], 4) : -EINVAL;
 }
 
 SYSCALL(sched_get_priority_limit)

@@ -2,6 +2,7 @@
 /* The sorted map of ranges: see vma.h. Each level up holds about a quarter of the ranges below. */
 #include <abi/vma.h>
 
+#include <arch/arch.h>
 #include <rt/assert.h>
 #include <rt/heap.h>
 
@@ -36,6 +37,8 @@ struct vma *vma_alloc(struct vma_map *map, uintptr_t start, uintptr_t end)
 
 void vma_free(struct vma *vma)
 {
+    if (vma && vma->map)
+        vma->map->refs--;
     heap_free(vma);
 }
 
@@ -124,6 +127,11 @@ void vma_split(struct vma_map *map, uintptr_t address, struct vma **spare)
     upper->access = vma->access;
     upper->flags = vma->flags;
     upper->kind = vma->kind;
+    upper->map = vma->map;
+    if (vma->map) {
+        vma->map->refs++;
+        upper->map_page = vma->map_page + (address - vma->start) / PAGE_BYTES;
+    }
     vma_set_end(map, vma, address);
     vma_insert(map, upper);
 }
@@ -131,7 +139,8 @@ void vma_split(struct vma_map *map, uintptr_t address, struct vma **spare)
 static bool alike(const struct vma *a, const struct vma *b)
 {
     return a->end == b->start && a->access == b->access && a->kind == b->kind &&
-           ((a->flags ^ b->flags) & ~VMA_TOUCHED) == 0;
+           ((a->flags ^ b->flags) & ~VMA_TOUCHED) == 0 && a->map == b->map &&
+           (!a->map || a->map_page + (a->end - a->start) / PAGE_BYTES == b->map_page);
 }
 
 static void absorb_next(struct vma_map *map, struct vma *vma)

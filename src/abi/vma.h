@@ -12,15 +12,28 @@
 
 #define VMA_LEVELS 10
 
-enum vma_kind { VMA_ANONYMOUS, VMA_IMAGE, VMA_FILE, VMA_STACK, VMA_BRK };
+enum vma_kind { VMA_ANONYMOUS, VMA_IMAGE, VMA_FILE, VMA_STACK, VMA_BRK, VMA_VDSO };
 
 /* Every page of the range is reserved or present; else each page is reserved at its first touch. */
 #define VMA_ACCOUNTED 1u
 #define VMA_NORESERVE 2u              /* never accounted, whatever its access becomes */
 #define VMA_TOUCHED 4u                /* some page may be present; without it no scan is needed */
 
+struct file;
+
+/* A file that is mapped; memory.h's lock. Ranges that were cut apart share it. */
+struct file_map {
+    struct file *file;
+    bool shared;                      /* the file's own pages; else copies */
+    bool may_write;
+    uint32_t refs;                    /* ranges; at 0 it is left to memory_release_maps() */
+    struct file_map *next;            /* of all */
+};
+
 struct vma {
     uintptr_t start, end;             /* page-aligned; end is exclusive */
+    struct file_map *map;             /* NULL: no file */
+    uint64_t map_page;                /* of the file, at start */
     uint8_t access;                   /* ARCH_*; 0 for PROT_NONE */
     uint8_t flags, kind, levels;
     struct vma *previous;
@@ -34,7 +47,7 @@ struct vma_map {
     uint64_t dice;                    /* state of the generator that picks the levels */
 };
 
-/* A range that is in no map yet. NULL: out of memory. */
+/* A range that is in no map yet, of no file. NULL: out of memory. */
 struct vma *vma_alloc(struct vma_map *map, uintptr_t start, uintptr_t end);
 void vma_free(struct vma *vma);
 

@@ -69,6 +69,7 @@ _Static_assert(offsetof(struct arch_cpu, scratch[0]) == CPU_SCRATCH0, "layout");
 _Static_assert(offsetof(struct arch_cpu, scratch[1]) == CPU_SCRATCH1, "layout");
 _Static_assert(offsetof(struct arch_cpu, home_top) == CPU_HOME_TOP, "layout");
 _Static_assert(offsetof(struct arch_cpu, irq_stack_top) == CPU_IRQ_STACK_TOP, "layout");
+_Static_assert(offsetof(struct arch_cpu, index) == CPU_INDEX, "layout");
 _Static_assert(offsetof(struct arch_thread, rsp) == THREAD_RSP, "layout");
 _Static_assert(offsetof(struct arch_thread, preempted) == THREAD_PREEMPTED, "layout");
 _Static_assert(offsetof(struct arch_thread, frame) == THREAD_FRAME, "layout");
@@ -111,6 +112,14 @@ static inline void arch_stack_recycle(void *base, size_t bytes) { (void)base, (v
 /* The running boot context becomes @thread (the CPU's idle thread): current, IST 1, probe_base. */
 void arch_adopt_thread(struct arch_thread *thread);
 
+/**
+ * arch_notice() - a thread that an interrupt stopped in app code goes on with arch_upcalls.app_fault(),
+ * as after a fault, with ARCH_VECTOR_NOTICE; what it was about to do is in the frame given there.
+ * Context: interrupts off, @thread's home stack empty, its state in @thread->frame.
+ */
+#define ARCH_VECTOR_NOTICE 0x101u
+void arch_notice(struct arch_thread *thread);
+
 /* Resume the app in @frame (which lies on the home stack); never returns. */
 noreturn_fn void arch_enter_app(struct arch_frame *frame);
 
@@ -118,6 +127,7 @@ noreturn_fn void arch_enter_app(struct arch_frame *frame);
 size_t arch_fpu_bytes(void);
 void arch_fpu_init(void *area);                      /* the state a new program starts with */
 void arch_fpu_save(void *area);                      /* the running thread's, for clone */
+void arch_fpu_load(void *area);                      /* what an app gave: made valid, then loaded */
 void arch_set_fs_base(uint64_t value);               /* the running thread's, kept at its switch */
 
 /* ---- CPU -------------------------------------------------------------------------------------- */
@@ -265,6 +275,7 @@ int arch_memory_nodes(struct arch_memory_node *nodes, uint32_t max);
 #define ARCH_WRITE 2u
 #define ARCH_EXEC 4u
 #define ARCH_UNCACHED 8u
+#define ARCH_COMBINED 16u                             /* not cached, but writes may be combined: a screen */
 
 /* All of physical memory is mapped, read-write and not executable, at a fixed offset. */
 extern uint64_t arch_direct_map;
@@ -301,6 +312,8 @@ void arch_protect(uintptr_t va, size_t count, unsigned access);
 bool arch_lookup(uintptr_t va, uint64_t *phys, unsigned *access);
 /* Frees table pages that are empty in an unmapped app range. */
 void arch_trim_tables(uintptr_t va, size_t count);
+/* Tables, of all levels but the root, for [@va, @va + @bytes); @va aligned to 2 MiB. Context: thread. */
+size_t arch_count_tables(uintptr_t va, uint64_t bytes);
 
 /*
  * The running thread is going to use app addresses by itself, not through arch_copy(): from now on the CPU
@@ -318,14 +331,38 @@ int arch_zero(void *dst, size_t bytes);               /* the same for memset 0 *
 /* ---- time, console, end ------------------------------------------------------------------------ */
 
 uint64_t arch_now_ns(void);                           /* monotonic, the same on all CPUs */
+/* What the clock's rate was measured with when the machine started, and what came out; 0: with nothing,
+ * it is a guess. */
+const char *arch_clock_measured(uint64_t *hz);
 uint64_t arch_wall_ns(void);                          /* since 1970, read once from the clock chip */
 void arch_timer_arm(uint64_t deadline_ns);            /* this CPU; UINT64_MAX disarms */
+
+/* A shared object with clocks for apps, to be mapped behind a page that arch_vdso_write_data() has filled. */
+struct arch_vdso {
+    const void *start;
+    size_t bytes;
+};
+extern const struct arch_vdso arch_vdso;
+void arch_vdso_write_data(void *page);                /* app memory, present and writable */
 
 void arch_console_write(const char *text, size_t bytes);   /* any context; polls */
 /* To the machine's debug port (QEMU's isa-debugcon), where nobody may listen. Any context. */
 void arch_debug_write(const char *text, size_t bytes);
 /* What was typed since the last call, at most @bytes; 0 if nothing. Never waits. */
 size_t arch_console_read(char *text, size_t bytes);
+struct irq;
+/* From now on @irq is raised when something was typed that has not been read. -ENODEV: look yourself. */
+int arch_console_listen(struct irq *irq);
+
+/*
+ * The screen shows what arch_console_write() was given. At first it is painted at once, and again when
+ * arch_stop_others() was called; in between, after arch_screen_defer(), by arch_screen_paint(), which one thread
+ * calls when arch_screen_stale().
+ */
+bool arch_screen_size(uint32_t *cols, uint32_t *rows);     /* in characters; false: there is none */
+void arch_screen_defer(void);
+bool arch_screen_stale(void);
+void arch_screen_paint(void);
 /* Ends the machine; @status is the contract's. Never returns. */
 noreturn_fn void arch_machine_exit(unsigned status);
 
@@ -388,6 +425,23 @@ static inline void arch_out32(uint16_t port, uint32_t value)
 
 /* Name and offset for a kernel address, from the table in the image; NULL if unknown. */
 const char *arch_symbol(uintptr_t address, uint64_t *offset);
+
+/* ---- the app's code ---------------------------------------------------------------------------- */
+
+enum arch_insn_kind { ARCH_INSN_PLAIN, ARCH_INSN_CALL, ARCH_INSN_HALT };
+
+/**
+ * arch_insn_decode() - the length of the instruction at the start of @code.
+ * @bytes: how many may be looked at.
+ * Returns 0 if no instruction that a program could execute lies there, or it is cut off. A halt
+ * counts, because some programs have one where they mean to crash; it has one byte.
+ */
+unsigned arch_insn_decode(const uint8_t *code, size_t bytes, enum arch_insn_kind *kind);
+#define ARCH_CALL_BYTES_MAX 8         /* none is longer */
+/* What is put where a halt was: one byte, and what it raises, behind it, and what the halt would. */
+#define ARCH_TRAP_INSN 0xcc
+#define ARCH_VECTOR_TRAP 3
+#define ARCH_VECTOR_PRIVILEGE 13
 
 /* ---- what the port calls ----------------------------------------------------------------------- */
 

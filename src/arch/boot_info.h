@@ -7,7 +7,7 @@
 
 #include <lib/types.h>
 
-#define BOOT_REGIONS_MAX 64
+#define BOOT_REGIONS_MAX 128
 #define BOOT_MODULES_MAX 16
 #define BOOT_CMDLINE_BYTES 4096
 
@@ -20,6 +20,23 @@ struct boot_module {
     char name[64];                    /* the module's own string, possibly empty */
 };
 
+/* What the console is shown on besides the serial line. */
+enum boot_screen_kind { BOOT_SCREEN_NONE, BOOT_SCREEN_TEXT, BOOT_SCREEN_PIXELS };
+
+/* Where a colour stands in a pixel. */
+struct boot_colour {
+    uint8_t shift, bits;
+};
+
+struct boot_screen {
+    enum boot_screen_kind kind;
+    uint64_t phys;
+    uint32_t pitch;                   /* bytes of a line */
+    uint32_t width, height;           /* pixels; characters for BOOT_SCREEN_TEXT */
+    uint32_t pixel_bits;
+    struct boot_colour red, green, blue;
+};
+
 struct boot_info {
     const char *protocol;             /* "multiboot2", "pvh", "host" */
     char command_line[BOOT_CMDLINE_BYTES];
@@ -29,6 +46,7 @@ struct boot_info {
     struct boot_module modules[BOOT_MODULES_MAX];
     uint64_t kernel_start, kernel_end; /* physical extent of the image */
     uint64_t acpi_rsdp;               /* physical, 0 if not given */
+    struct boot_screen screen;
     uintptr_t stack_base, stack_top;  /* the stack that kernel_main() runs on, guarded on both sides */
 };
 

@@ -14,6 +14,7 @@
 #define CPU_SCRATCH1 32
 #define CPU_HOME_TOP 40
 #define CPU_IRQ_STACK_TOP 48
+#define CPU_INDEX 56
 #define CPU_PORT 64
 
 /* struct arch_thread; FRAME_END is what IST 1 of the task state segment points at */

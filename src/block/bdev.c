@@ -189,11 +189,22 @@ void bdev_close(struct bdev *bdev)
         bdev->ops->bdev_last_close(bdev);
 }
 
+/* Whether @bdev, its disk or one of its partitions is claimed. */
+static bool claimed_locked(const struct bdev *bdev)
+{
+    const struct bdev *other;
+    bool taken = bdev->claimed || (bdev->whole && bdev->whole->claimed);
+
+    list_for_each(other, &registry, link)
+        taken |= other->whole == bdev && other->claimed;
+    return taken;
+}
+
 int bdev_claim(struct bdev *bdev)
 {
     bool irq = spin_lock(&registry_lock);
-    bool taken = bdev->claimed;
-    bdev->claimed = true;
+    bool taken = claimed_locked(bdev);
+    bdev->claimed |= !taken;
     spin_unlock(&registry_lock, irq);
     return taken ? -EBUSY : 0;
 }

@@ -42,6 +42,8 @@ struct bdev {
     bool has_cache;                   /* a volatile write cache: flush means something */
     uint32_t level;                   /* 0: a direct device; else its backing's level + 1 */
     uint32_t vecs_max;                /* the device's limit for one bio; 0: BIO_VECS_MAX */
+    struct bdev *whole;               /* of a partition: its disk; ops and driver are the disk's */
+    uint64_t start_sector;            /* of a partition: where it begins on the disk */
     uint32_t openers;                 /* registry lock */
     bool claimed;                     /* registry lock; mounted, or otherwise used exclusively */
     struct buf_cache *bufs;           /* while open */
@@ -65,7 +67,8 @@ int bdev_open(uint64_t dev, struct bdev **out);
 int bdev_open_name(const char *name, struct bdev **out);
 struct bdev *bdev_find(uint64_t dev);                /* without opening it; NULL */
 void bdev_close(struct bdev *bdev);                  /* the last close drops cached clean blocks */
-int bdev_claim(struct bdev *bdev);                   /* -EBUSY */
+/* -EBUSY: claimed, or a partition of it is, or the disk that it is a partition of. */
+int bdev_claim(struct bdev *bdev);
 void bdev_release(struct bdev *bdev);
 struct bdev *bdev_by_index(uint32_t index);          /* for devfs; NULL past the last */
 

@@ -160,6 +160,7 @@ void bio_submit(struct bio *bio)
         bio_complete(bio, err);
         return;
     }
+    bio->sector += bdev->start_sector;
     if (bdev->ops->submit) {
         bdev->ops->submit(bdev, bio);
         return;

@@ -93,6 +93,22 @@ void cpage_put(struct cpage *page)
     cpage_unref(page);
 }
 
+void cpage_pin(struct cpage *page)
+{
+    bool irq = spin_lock(&page_cache.lock);
+    ASSERT(page->locked && page->refs, "a page is pinned by who locked it");
+    page->refs++;
+    spin_unlock(&page_cache.lock, irq);
+}
+
+void mapping_unpin_page(struct mapping *mapping, uint64_t index)
+{
+    struct cpage *page = cpage_find(mapping, index);
+    ASSERT(page, "a pinned page stays in its mapping");
+    cpage_unref(page);
+    cpage_unref(page);
+}
+
 static struct cpage *first_page(struct mapping *mapping)
 {
     struct cpage *page = NULL;

@@ -44,6 +44,12 @@ struct mapping_ops {
      * Like read_page, but only starts it, with bios in @batch; for read-ahead. NULL: there is none.
      */
     int (*start_read)(struct mapping *mapping, struct cpage *page, struct io_batch *batch);
+    /*
+     * For files in an address space; or NULL. @page is locked: it is about to be written, or to
+     * leave the mapping.
+     */
+    void (*page_cleans)(struct mapping *mapping, struct cpage *page);
+    void (*page_leaves)(struct mapping *mapping, struct cpage *page);
 };
 
 struct mapping {
@@ -82,6 +88,12 @@ int mapping_read_page(struct mapping *mapping, uint64_t index, struct cpage **ou
 void cpage_wait_stable(struct cpage *page);
 void cpage_mark_dirty(struct cpage *page);           /* locked */
 void cpage_put(struct cpage *page);                  /* unlocks and drops the reference */
+/*
+ * For frames in an address space: a locked page gets a reference more, which keeps it cached until
+ * mapping_unpin_page().
+ */
+void cpage_pin(struct cpage *page);
+void mapping_unpin_page(struct mapping *mapping, uint64_t index);
 
 /**
  * mapping_read() - copy file contents out, reading pages that are missing, with a little
@@ -118,3 +130,6 @@ void mapping_totals(struct mapping_totals *out);
 bool mapping_dirty_excess(void);
 /* Half of that: time to wake write-back. Also on paths below a loop. */
 bool mapping_dirty_many(void);
+
+/* /sys/memory: page_cache, bytes. NULL-terminated. */
+extern const struct attr *const page_cache_attrs[];

@@ -72,6 +72,8 @@ static void drop(struct mapping *mapping, struct cpage *page)
     cpage_lock(mapping, page);
     if (page->mapping == mapping) {
         cpage_wait_written(mapping, page);
+        if (mapping->ops->page_leaves)
+            mapping->ops->page_leaves(mapping, page);
         cpage_detach(mapping, page);
     }
     cpage_unlock(mapping, page);

@@ -132,6 +132,8 @@ static noinline int write_round(struct round *round)
 
     io_batch_init(&batch);
     list_for_each(page, &round->pages, lru_link) {
+        if (mapping->ops->page_cleans)
+            mapping->ops->page_cleans(mapping, page);
         if (!err)
             err = mapping->ops->write_page(mapping, page, &batch);
         cpage_unlock(mapping, page);

@@ -5,6 +5,7 @@
 #include <lib/bits.h>
 #include <lib/errno.h>
 #include <rt/assert.h>
+#include <rt/attr.h>
 #include <rt/heap.h>
 #include <rt/page.h>
 
@@ -351,3 +352,15 @@ void page_cache_unreserve(uint64_t count)
     while ((link = list_pop_front(&gone)))
         page_unmake(list_entry(link, struct cpage, lru_link));
 }
+
+/* ---- what others see ---- */
+
+static void show_bytes(const struct attr *attr, struct strbuf *out)
+{
+    (void)attr;
+    strbuf_printf(out, "%lu\n", page_cache.count * (PAGE_BYTES + heap_cost(sizeof(struct cpage))));
+}
+
+static const struct attr_ops bytes_ops = {.show = show_bytes};
+static const struct attr attr_bytes = {"page_cache", &bytes_ops, 0};
+const struct attr *const page_cache_attrs[] = {&attr_bytes, NULL};

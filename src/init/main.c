@@ -8,6 +8,7 @@
 #include <abi/app.h>
 #include <arch/boot_info.h>
 #include <block/bdev.h>
+#include <block/partition.h>
 #include <drivers/stacked/loop.h>
 #include <drivers/virtio/virtio_blk.h>
 #include <fs/devfs/devfs.h>
@@ -23,6 +24,7 @@
 #include <rt/page.h>
 #include <rt/param.h>
 #include <rt/sched.h>
+#include <rt/screen.h>
 #include <rt/stack.h>
 #include <rt/stats.h>
 #include <rt/thread.h>
@@ -47,11 +49,21 @@ static void init_run(void *argument)
 {
     (void)argument;
     must(log_start(), "the log thread");
+    must(screen_start(), "the thread that paints the screen");
+    uint64_t clock_hz;
+    const char *measured_with = arch_clock_measured(&clock_hz);
+    if (clock_hz)
+        log_debug("clock: %lu kHz, measured with %s", clock_hz / 1000, measured_with);
+    else
+        log_warn("clock: no timer to measure its rate with; times are wrong by an unknown factor");
     must(work_start(), "the worker threads");
     must(stats_start(), "the thread of stats=");
     must(vfs_start(), "the root filesystem");
     must(loop_start(), "loop devices");
     must(virtio_blk_init(), "virtio disks");
+    must(sysfs_add_group("memory", app_memory_attrs), "/sys/memory");
+    partition_scan();
+    must(sysfs_add_block_devices(), "disks in sysfs");
     must(setup_modules(), "modules");
     must(setup_mounts(), "mounts");
     machine_end(setup_run_app());

@@ -27,6 +27,8 @@ void strbuf_putc(struct strbuf *sb, char c)
 {
     if (sb->length + 1 >= sb->size) {
         sb->cut = true;
+        sb->bytes_cut++;
+        sb->lines_cut += c == '\n';
         return;
     }
     sb->text[sb->length++] = c;

@@ -9,11 +9,13 @@
 
 #include <lib/types.h>
 
-/* Text that is cut, never overrun: @length counts what is stored, @cut says that something was lost. */
+/* Text that is cut, never overrun: @length counts what is stored, @cut says that something was lost: @bytes_cut,
+ * with @lines_cut ends of lines among it. */
 struct strbuf {
     char *text;
     size_t size;
     size_t length;
+    size_t bytes_cut, lines_cut;
     bool cut;
 };
 

@@ -28,7 +28,7 @@ static void init_cpu(struct cpu *cpu, struct thread *idle, uint32_t index)
     spin_name(&cpu->timer_lock, "CPU timers");
     spin_name(&cpu->work_lock, "CPU work");
     list_init(&cpu->ready);
-    list_init(&cpu->timers);
+    pqueue_init(&cpu->timers);
     list_init(&cpu->work);
     cpu->slice_end_ns = UINT64_MAX;
     cpu->armed_ns = UINT64_MAX;

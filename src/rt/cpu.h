@@ -4,6 +4,7 @@
 
 #include <arch/arch.h>
 #include <lib/list.h>
+#include <lib/pqueue.h>
 #include <rt/spinlock.h>
 #include <rt/xstack.h>
 
@@ -23,7 +24,7 @@ struct cpu {
     bool online;                      /* its idle thread runs; atomic */
     uint64_t slice_end_ns;
     struct spinlock timer_lock;
-    struct list timers;               /* timer_lock; by deadline */
+    struct pqueue timers;             /* timer_lock; by deadline */
     uint64_t first_ns;                /* deadline of the first timer; written under timer_lock */
     uint64_t armed_ns;                /* what the CPU's timer is set to; UINT64_MAX: nothing */
     uint64_t sampled_ns;

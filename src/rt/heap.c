@@ -30,8 +30,8 @@ struct slab {
 };
 _Static_assert(sizeof(struct slab) <= SLAB_HEADER_BYTES, "slab header");
 
-/* Sizes from 64 on are multiples of 64, so their objects are aligned to 64. */
-static const uint16_t class_bytes[] = {16, 32, 64, 128, 192, 256, 384, 512, 768, 1024, 1344, 1984};
+/* Sizes from 64 on are multiples of 64, so their objects are aligned to 64. 832: a floating-point area with AVX. */
+static const uint16_t class_bytes[] = {16, 32, 64, 128, 192, 256, 384, 512, 768, 832, 1024, 1344, 1984};
 #define CLASS_COUNT ARRAY_COUNT(class_bytes)
 
 struct slab_class {
@@ -187,3 +187,11 @@ char *heap_strdup(const char *s)
 }
 
 uint64_t heap_bytes_in_use(void) { return bytes_in_use; }
+
+size_t heap_cost(size_t bytes)
+{
+    int class_index = class_for(bytes);
+    if (class_index < 0)
+        return (size_t)PAGE_BYTES << log2_ceil(div_round_up(bytes, PAGE_BYTES));
+    return PAGE_BYTES / ((PAGE_BYTES - SLAB_HEADER_BYTES) / class_bytes[class_index]);
+}

@@ -13,3 +13,5 @@ void *heap_zalloc_on(uint32_t node, size_t bytes);
 void heap_free(void *p);              /* NULL is allowed */
 char *heap_strdup(const char *s);
 uint64_t heap_bytes_in_use(void);
+/* What an object of @bytes takes of memory: its share of a slab's page, or whole pages. */
+size_t heap_cost(size_t bytes);

@@ -9,6 +9,7 @@
 #include <lib/format.h>
 #include <lib/string.h>
 #include <rt/cpu.h>
+#include <rt/screen.h>
 #include <rt/sync.h>
 #include <rt/thread.h>
 
@@ -49,9 +50,17 @@ void console_write(const char *text, size_t bytes)
         bool irq = spin_lock(&console_lock);
         write_locked(text, part);
         spin_unlock(&console_lock, irq);
+        screen_touched();
         text += part;
         bytes -= part;
     }
+}
+
+void console_defer_screen(void)
+{
+    bool irq = spin_lock(&console_lock);
+    arch_screen_defer();
+    spin_unlock(&console_lock, irq);
 }
 
 /* A whole line of the kernel's own: starts in column 0. In a report the lock may be held by what died. */
@@ -64,6 +73,7 @@ static void write_line(const char *text, size_t bytes)
     write_locked(text, bytes);
     if (!broken)
         spin_unlock(&console_lock, irq);
+    screen_touched();
 }
 
 static void console_vprintf(const char *format, va_list ap)

@@ -53,3 +53,5 @@ void log_set_level(enum log_level level);
 void console_printf(const char *format, ...) printf_like(1, 2);
 /* Bytes of the app; tracks the column, so that the kernel's own lines start in column 0. */
 void console_write(const char *text, size_t bytes);
+/* From here on who writes to the console does not paint the screen any more (rt/screen.h). */
+void console_defer_screen(void);

@@ -59,6 +59,8 @@ static const struct param_def defs[] = {
      .what = "NAME=VALUE for the app's environment; repeatable"},
     {.name = "cwd", .type = PARAM_STRING, .text_default = "/", .string = &params.cwd,
      .what = "the app's first current directory"},
+    {.name = "disk.timeout", .type = PARAM_UINT, .text_default = "30", .min = 1, .max = 3600,
+     .value = &params.disk_timeout, .what = "seconds until a disk that does not answer is given up"},
     {.name = "mem", .type = PARAM_SIZE, .min = MIB(4), .max = GIB(1024), .step = KIB(4),
      .value = &params.mem, .what = "use at most this much memory"},
     {.name = "cpus", .type = PARAM_UINT, .text_default = "64", .min = 1, .max = CPUS_SUPPORTED,

@@ -17,6 +17,7 @@ struct params {
     uint64_t stack_extra, stack_extra_size, stack_extra_max, stack_size;
     uint64_t stack_need;              /* bytes added; PARAM_NEED_FORCE: every probe switches; _OFF: none does */
     uint64_t stack_grow;              /* enum stack_growth */
+    uint64_t disk_timeout;            /* seconds */
     uint64_t mem, cpus, log_level;
     uint64_t stats_ms;                /* 0: no samples */
     const char *app, *cwd;

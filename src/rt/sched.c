@@ -211,6 +211,13 @@ static void wake_idle_cpu(struct cpu *cpu)
         }
 }
 
+/* @thread goes back to app code from an interrupt: the app may have news for it. */
+static void give_notice(struct thread *thread)
+{
+    if (thread->app && thread->arch.frame.rip < ARCH_APP_END && app_ops.app_has_notice(thread))
+        arch_notice(&thread->arch);
+}
+
 struct arch_thread *sched_preempt(void)
 {
     struct cpu *cpu = this_cpu();
@@ -222,6 +229,8 @@ struct arch_thread *sched_preempt(void)
     }
     if (prev->preempt_off || cpu->spin_depth || !(cpu->need_resched || stops)) {
         timer_rearm();
+        if (!stops)
+            give_notice(prev);
         return NULL;
     }
     spin_lock(&cpu->run_lock);
@@ -235,6 +244,8 @@ struct arch_thread *sched_preempt(void)
         timer_rearm();
     if (cpu_count > 1)
         wake_idle_cpu(cpu);
+    if (!next)
+        give_notice(prev);
     return next ? &next->arch : NULL;
 }
 
@@ -264,6 +275,8 @@ void sched_switched(struct arch_thread *prev_arch, struct arch_thread *next_arch
         prev->moving = false;
         enqueue(cpu, prev, false);
     }
+    if (next->arch.preempted)
+        give_notice(next);
 }
 
 /* ---- blocking ---- */

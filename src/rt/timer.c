@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Per-CPU lists of timers, by deadline; the CPU's one-shot timer is armed for the first or the slice's end. */
+/* Per-CPU queues of timers, by deadline; the CPU's one-shot timer is armed for the first or the slice's end. */
 #include <rt/timer.h>
 
 #include <rt/assert.h>
@@ -12,7 +12,6 @@
 void timer_init(struct timer *timer, const struct timer_ops *ops)
 {
     *timer = (struct timer){.ops = ops};
-    list_init(&timer->link);
 }
 
 void timer_rearm(void)
@@ -29,26 +28,12 @@ void timer_rearm(void)
 /* timer_lock held. When another CPU takes the first timer out, this one's interrupt comes for nothing. */
 static void note_first(struct cpu *cpu)
 {
-    uint64_t first = list_empty(&cpu->timers)
-                         ? UINT64_MAX
-                         : list_first(&cpu->timers, struct timer, link)->deadline_ns;
+    uint64_t first = cpu->timers.first ? cpu->timers.first->key : UINT64_MAX;
     __atomic_store_n(&cpu->first_ns, first, __ATOMIC_RELAXED);
 }
 
-/* timer_lock held. */
-static void insert(struct cpu *cpu, struct timer *timer)
-{
-    struct list *at = cpu->timers.prev;
-    while (at != &cpu->timers &&
-           list_entry(at, struct timer, link)->deadline_ns > timer->deadline_ns)
-        at = at->prev;
-    list_insert_after(at, &timer->link);
-    timer->armed = true;
-    note_first(cpu);
-}
-
-/* Locks the list that @timer is or was in; it moves to another CPU's only when it is started there. */
-static struct cpu *lock_list(struct timer *timer, bool *irq)
+/* Locks the queue that @timer is or was in; it moves to another CPU's only when it is started there. */
+static struct cpu *lock_queue(struct timer *timer, bool *irq)
 {
     for (;;) {
         struct cpu *cpu = cpus[__atomic_load_n(&timer->cpu_index, __ATOMIC_RELAXED)];
@@ -62,10 +47,10 @@ static struct cpu *lock_list(struct timer *timer, bool *irq)
 bool timer_cancel(struct timer *timer)
 {
     bool irq;
-    struct cpu *cpu = lock_list(timer, &irq);
+    struct cpu *cpu = lock_queue(timer, &irq);
     bool was = timer->armed;
     if (was) {
-        list_remove(&timer->link);
+        pqueue_remove(&cpu->timers, &timer->node);
         timer->armed = false;
         note_first(cpu);
     }
@@ -89,8 +74,9 @@ void timer_start(struct timer *timer, uint64_t deadline_ns)
     struct cpu *cpu = this_cpu();
     spin_lock(&cpu->timer_lock);
     timer->cpu_index = cpu->arch.index;
-    timer->deadline_ns = deadline_ns;
-    insert(cpu, timer);
+    pqueue_insert(&cpu->timers, &timer->node, deadline_ns);
+    timer->armed = true;
+    note_first(cpu);
     spin_unlock(&cpu->timer_lock, false);
     timer_rearm();
     arch_irq_restore(irq);
@@ -108,16 +94,12 @@ void timer_interrupt(void)
     for (;;) {
         bool irq = spin_lock(&cpu->timer_lock);
         struct timer *timer = NULL;
-        if (!list_empty(&cpu->timers)) {
-            timer = list_first(&cpu->timers, struct timer, link);
-            if (timer->deadline_ns <= now) {
-                list_remove(&timer->link);
-                timer->armed = false;
-                cpu->firing = timer;
-                note_first(cpu);
-            } else {
-                timer = NULL;
-            }
+        if (cpu->timers.first && cpu->timers.first->key <= now) {
+            timer = container_of(cpu->timers.first, struct timer, node);
+            pqueue_remove(&cpu->timers, &timer->node);
+            timer->armed = false;
+            cpu->firing = timer;
+            note_first(cpu);
         }
         spin_unlock(&cpu->timer_lock, irq);
         if (!timer)

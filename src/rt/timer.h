@@ -2,7 +2,7 @@
 /* One-shot timers on this CPU's clock. A timer fires in interrupt context and may be started again there. */
 #pragma once
 
-#include <lib/list.h>
+#include <lib/pqueue.h>
 #include <lib/types.h>
 
 struct timer;
@@ -11,10 +11,9 @@ struct timer_ops {
 };
 struct timer {
     const struct timer_ops *ops;
-    uint64_t deadline_ns;
+    struct pqueue_node node;          /* its key is the deadline */
     uint32_t cpu_index;
     bool armed;
-    struct list link;
 };
 
 void timer_init(struct timer *timer, const struct timer_ops *ops);

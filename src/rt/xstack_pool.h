@@ -21,6 +21,7 @@ struct xstack_pool {
     struct stack **stacks;            /* by pool index; NULL: no stack there now */
     uint32_t words_used;              /* words from here on never had a stack: not scanned */
     uint32_t word_count, capacity;    /* capacity = word_count * 48, at least stack.extra_max */
+    uint32_t first_free[CPUS_MAX];    /* resize_lock: the CPU's first word that may lack a stack */
     bool measure;                     /* measure and clean a stack at every give: debug builds, force */
     uint64_t total;                   /* resize_lock */
     uint32_t made[CPUS_MAX];          /* resize_lock; stacks in the words of each CPU */

@@ -52,15 +52,21 @@ static struct stack *take_counted(void)
     return stack;
 }
 
-/* A free place in the table, one that belongs to @cpu if there is one. */
+/*
+ * A free place in the table, one that belongs to @cpu if there is one. `first_free` is where its words may begin
+ * to have one, so that a pool of N stacks is made in N steps. resize_lock held.
+ */
 static uint32_t free_index(uint32_t cpu)
 {
-    for (uint32_t w = cpu; w < xstack_pool.word_count; w += cpu_count)
+    struct xstack_pool *pool = &xstack_pool;
+    for (uint32_t w = pool->first_free[cpu]; w < pool->word_count; w += cpu_count) {
+        pool->first_free[cpu] = w;
         for (uint32_t i = w * XSTACK_WORD_BITS; i < (w + 1) * XSTACK_WORD_BITS; i++)
-            if (!xstack_pool.stacks[i])
+            if (!pool->stacks[i])
                 return i;
-    for (uint32_t i = 0; i < xstack_pool.capacity; i++)
-        if (!xstack_pool.stacks[i])
+    }
+    for (uint32_t i = 0; i < pool->capacity; i++)
+        if (!pool->stacks[i])
             return i;
     return UINT32_MAX;
 }
@@ -99,7 +105,9 @@ static int drop_stacks(uint64_t count)
     }
     while ((link = list_pop_front(&taken))) {
         struct stack *stack = list_entry(link, struct stack, link);
+        uint32_t word = stack->pool_index / XSTACK_WORD_BITS, *first = &xstack_pool.first_free[word % cpu_count];
         xstack_pool.stacks[stack->pool_index] = NULL;
+        *first = MIN(*first, word);
         xstack_pool.total--;
         stack_unmap(stack);
     }
@@ -143,6 +151,8 @@ int xstack_init(void)
     pool->words = heap_zalloc(pool->word_count * sizeof(pool->words[0]));
     pool->stacks = heap_zalloc(pool->capacity * sizeof(pool->stacks[0]));
     pool->in_use_seen = heap_zalloc((pool->capacity + 1) * sizeof(pool->in_use_seen[0]));
+    for (uint32_t cpu = 0; cpu < cpu_count; cpu++)
+        pool->first_free[cpu] = cpu;
     if (!pool->words || !pool->stacks || !pool->in_use_seen)
         return -ENOMEM;
     mutex_init_level(&pool->resize_lock, "pool resize", 0);

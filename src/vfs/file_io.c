@@ -103,6 +103,8 @@ int inode_truncate(struct inode *inode, uint64_t size)
         return -EINVAL;
     mutex_lock(&inode->lock);
     err = inode->ops->truncate(inode, size);
+    if (!err)
+        inode_was_cut(inode, size);
     mutex_unlock(&inode->lock);
     return err;
 }

@@ -62,6 +62,7 @@ static void inode_init(struct inode *inode, struct super *super, uint64_t number
     inode->atime = inode->mtime = inode->ctime = (struct fs_timestamp){ 0, 0 };
     inode->refs = 1;
     inode->mounted_here = 0;
+    inode->mapped = 0;
     inode->is_new = true;
     inode->bad = false;
     list_init(&inode->hash_link);

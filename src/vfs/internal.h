@@ -101,5 +101,11 @@ void cwd_reset(void);                 /* to the root of all, without needing any
  */
 int path_text(const struct path *path, char *dst, size_t bytes);
 
+/* ---- files without a name (anonymous.c) ---- */
+int anonymous_start(void);            /* -ENOMEM */
+
+/* ---- shared mappings (mapped.c) ---- */
+void inode_was_cut(struct inode *inode, uint64_t size);       /* locked */
+
 /* ---- open files (open.c, file_io.c) ---- */
 int inode_truncate(struct inode *inode, uint64_t size);       /* takes the lock */

@@ -147,24 +147,20 @@ static int choose_inode(struct file *file)
     return inode_get(device_super, device_inode_number(inode->mode, inode->rdev), &file->inode);
 }
 
-/* Takes over @path if it succeeds. */
-static int open_path(const struct path *path, unsigned flags, bool created, struct file **out)
+/* Fills in @file, which takes over @path if it succeeds. */
+static int open_path(const struct path *path, unsigned flags, bool created, struct file *file)
 {
-    struct file *file;
     int err = check_inode(path->inode, flags, created);
 
     if (err)
         return err;
-    file = heap_zalloc(sizeof(*file));
-    if (!file)
-        return -ENOMEM;
     file->path = *path;
     file->flags = flags & ~(OPEN_CREATE | OPEN_EXCLUSIVE | OPEN_TRUNCATE | OPEN_CLOEXEC);
     file->refs = 1;
     mutex_init_level(&file->position_lock, "file position", 0);
     err = choose_inode(file);
     if (err)
-        goto out_free;
+        return err;
     if (!(flags & OPEN_PATH) && file->inode->ops->open_file)
         err = file->inode->ops->open_file(file->inode, file);
     if (err)
@@ -174,7 +170,6 @@ static int open_path(const struct path *path, unsigned flags, bool created, stru
         if (err)
             goto out_close;
     }
-    *out = file;
     return 0;
 out_close:
     if (file->inode->ops->close_file)
@@ -182,8 +177,6 @@ out_close:
 out_inode:
     if (file->inode != path->inode)
         inode_put(file->inode);
-out_free:
-    heap_free(file);
     return err;
 }
 
@@ -194,13 +187,22 @@ int vfs_open(const struct path *base, const char *name, unsigned flags, uint32_t
     bool created = false;
     int err = check_flags(&flags);
 
-    if (!err)
-        err = find(base, name, flags, mode, &path, &created);
     if (err)
         return err;
-    err = open_path(&path, flags, created, out);
+    /* First what may fail: a name that was made stays. */
+    struct file *file = heap_zalloc(sizeof(*file));
+    if (!file)
+        return -ENOMEM;
+    err = find(base, name, flags, mode, &path, &created);
+    if (!err) {
+        err = open_path(&path, flags, created, file);
+        if (err)
+            path_put(&path);
+    }
     if (err)
-        path_put(&path);
+        heap_free(file);
+    else
+        *out = file;
     return err;
 }
 
@@ -213,6 +215,8 @@ void file_put(struct file *file)
     ASSERT(left != UINT32_MAX, "put only what is referenced");
     if (left)
         return;
+    if (file->at_end)
+        file->at_end->file_ends(file);
     if (!(file->flags & OPEN_PATH) && file->inode->ops->close_file)
         file->inode->ops->close_file(file->inode, file);
     if (file->inode != file->path.inode)

@@ -14,6 +14,8 @@ int vfs_start(void)
     int err = inode_shrinker_start();
 
     if (!err)
+        err = anonymous_start();
+    if (!err)
         err = mount_root_start("tmpfs");
     for (unsigned i = 0; !err && i < ARRAY_COUNT(directories); i++)
         err = vfs_create_node(NULL, directories[i], MODE_DIR | 0755, 0);

@@ -293,6 +293,8 @@ static bool unmount_pass(int *err, bool *busy)
             *busy = true;
         } else if (!*err) {
             *err = result;
+            console_printf("spillway: %s: not unmounted, what is not written is lost: %s\n",
+                           mount->super->source, errno_name(result));
         }
     }
     return progress;

@@ -34,9 +34,11 @@ static inline bool mode_is_file(uint32_t mode) { return (mode & MODE_TYPE) == MO
 static inline bool mode_is_symlink(uint32_t mode) { return (mode & MODE_TYPE) == MODE_SYMLINK; }
 
 struct file;
+struct file_end_ops;
 struct fs_stat;
 struct fs_type;
 struct inode;
+struct page_into;
 struct super;
 struct write_back;
 
@@ -99,6 +101,10 @@ struct inode_ops {
     ssize_t (*read_file)(struct file *file, void *dst, size_t bytes, uint64_t offset);
     ssize_t (*write_file)(struct file *file, const void *src, size_t bytes, uint64_t offset);
     int (*ioctl)(struct file *file, unsigned command, uint64_t argument);
+    /* See vfs_map_page(); locked if @write. Calls into->ops->page_ready() with the page held still: it is
+     * neither written out nor cut off meanwhile. unmap_page drops what a kept page was kept by. */
+    int (*map_page)(struct inode *inode, uint64_t index, bool write, struct page_into *into);
+    void (*unmap_page)(struct inode *inode, uint64_t index);
 };
 
 /* For mutex_lock_nested(): which of several inodes of one filesystem a lock is of, outermost first. */
@@ -108,6 +114,63 @@ enum inode_nesting {
     INODE_CHILD, INODE_SECOND_CHILD,  /* what a name in a locked directory refers to */
     INODE_READING,                    /* being read, so that only who reads it has anything to do with it */
 };
+
+/* ---- shared mappings of files ---- */
+
+/*
+ * Whoever wants a file's page in an address space. page_ready() maps @frame, and returns whether it is
+ * mapped now and was not before: then the page is kept until unmap_page. No waiting for I/O in it.
+ */
+struct page_into_ops {
+    bool (*page_ready)(struct page_into *into, void *frame);
+};
+struct page_into {
+    const struct page_into_ops *ops;
+};
+
+/*
+ * What the filesystems tell whoever has mapped pages; for inodes with inode->mapped. Called with the page
+ * held still, or for file_cut with the inode locked.
+ */
+struct page_mapper_ops {
+    /* The page is about to be written out: no more writes to it without another vfs_map_page(). */
+    void (*page_cleaning)(struct inode *inode, uint64_t index);
+    /* The page leaves the file: it is unmapped everywhere, and unmap_page called for each. */
+    void (*page_leaving)(struct inode *inode, uint64_t index);
+    /* The file has been cut to @size bytes; for who has copies of its pages. */
+    void (*file_cut)(struct inode *inode, uint64_t size);
+};
+void vfs_set_page_mapper(const struct page_mapper_ops *ops);
+void inode_page_cleaning(struct inode *inode, uint64_t index);
+void inode_page_leaving(struct inode *inode, uint64_t index);
+
+/**
+ * vfs_map_page() - page @index of @file's contents for a shared mapping.
+ * @write: it will be written to: a hole gets its blocks, and the page counts as changed from now on.
+ * Errors: -ENXIO the page lies behind the end of the file; -EIO, -ENOMEM, -ENOSPC, -EROFS; -ENODEV such files
+ *         cannot be mapped.
+ */
+int vfs_map_page(struct file *file, uint64_t index, bool write, struct page_into *into);
+
+/*
+ * Files whose reads and writes wait for another thread or for a person: pipes, the console and the like.
+ * A system call goes to these operations and not through the probes: such a wait holds no extra stack.
+ * A NULL operation gives -EINVAL; @dst and @src are app addresses. Whoever makes events come true calls
+ * vfs_events_changed().
+ */
+#define EVENT_IN 1u                   /* as poll(2) has them */
+#define EVENT_OUT 4u
+#define EVENT_ERROR 8u
+#define EVENT_HANG_UP 16u
+struct stream_ops {
+    ssize_t (*stream_read)(struct file *file, void *dst, size_t bytes);
+    ssize_t (*stream_write)(struct file *file, const void *src, size_t bytes);
+    unsigned (*stream_events)(struct file *file);       /* EVENT_* that hold now; never sleeps */
+};
+/* Who waits for events of several files (poll) looks again. Any context. */
+void vfs_events_changed(void);
+extern struct waitq vfs_events;
+extern uint64_t vfs_events_count;     /* atomic; how often */
 
 struct inode {
     struct super *super;
@@ -120,6 +183,7 @@ struct inode {
     uint64_t rdev;
     uint32_t refs;                    /* super->inodes_lock */
     uint32_t mounted_here;            /* mounts that cover this directory */
+    uint32_t mapped;                  /* atomic; mappings of it that there are */
     bool is_new, bad;                 /* being read; reading it failed */
     struct list hash_link, lru_link, bucket_link;  /* inodes_lock: all; unreferenced; by number */
     void *private;
@@ -250,9 +314,21 @@ struct file {
     uint64_t position;
     uint64_t append_end;              /* inode->lock; see vfs_write() */
     uint32_t refs;                    /* atomic */
+    const struct stream_ops *stream;  /* NULL: its calls go through the probes */
+    const struct file_end_ops *at_end;  /* called before it is closed; or NULL */
     void *private;
 };
+struct file_end_ops {
+    void (*file_ends)(struct file *file);
+};
 
+/**
+ * vfs_open_anonymous() - an open file that no name leads to, such as one end of a pipe.
+ * @ops: open_file is not called; close_file is. @private becomes file->private.
+ * Errors: -ENOMEM.
+ */
+int vfs_open_anonymous(const struct inode_ops *ops, const struct stream_ops *stream, uint32_t mode,
+                       unsigned flags, void *private, struct file **out);
 int vfs_open(const struct path *base, const char *name, unsigned flags, uint32_t mode, struct file **out);
 void file_ref(struct file *file);
 void file_put(struct file *file);     /* the last one closes */
@@ -306,6 +382,7 @@ struct chardev {
     const char *name;
     uint64_t dev;
     const struct chardev_ops *ops;
+    const struct stream_ops *stream;  /* of its open files; or NULL */
     struct list link;
 };
 int chardev_register(struct chardev *dev);           /* -EEXIST: the name or the number is taken */

@@ -34,7 +34,8 @@ refused "missing app" "app $TMP/none: no such file" --app "$TMP/none"
 refused "app is no ELF file" "not an ELF program" --app "$ROOT/CMakeLists.txt"
 refused "no processors" "from 1 to 64" -c 0
 refused "too many processors" "from 1 to 64" -c 65
-refused "later option" "not in this version" --uefi
+refused "sweep without its value" "--sweep needs a value" --sweep
+refused "UEFI without an ISO" "--uefi boots from an ISO" --uefi --kernel --append app=/m/p
 refused "unknown option" "unknown option '--disc'" --disc x
 refused "timeout of zero" "--timeout 0" --timeout 0
 refused "memory without a unit" "-m 64" -m 64
@@ -44,7 +45,7 @@ refused "open quote" "a quote or backslash without its end" --append 'env=A="b'
 refused "empty argument" "an empty argument" --append app=/m/p -- ''
 
 for arguments in '--levels -1' '--levels 65' '--levels x' '--levels' '--levels 1 --block 3K' '--levels 1 --data 1x' \
-    '--levels 1 --data 0' ''; do
+    '--levels 1 --data 0' '--levels 1 --put /no/such/file' ''; do
     # shellcheck disable=SC2086
     spillway tower -o "$TMP/bad.img" $arguments
     assert_status "tower $arguments is refused" 2
@@ -54,6 +55,13 @@ for block in 1K 2K 4K; do
     make_tower "$TMP/tower.img" --levels 6 --block "$block" && check_tower "tower of 6 levels, $block" "$TMP/tower.img" 6
 done
 make_tower "$TMP/tower.img" --levels 0 --data 64K && check_tower "tower of 0 levels" "$TMP/tower.img" 0
+printf 'put into the deepest level' >"$TMP/put.txt"
+make_tower "$TMP/tower.img" --levels 1 --put "$TMP/put.txt" && debugfs -R "dump /next.img $TMP/deepest.img" "$TMP/tower.img" \
+    >/dev/null 2>&1 && debugfs -R 'ls -l /' "$TMP/tower.img" >"$TMP/ls" 2>&1
+assert_equal 'tower --put: the file is in the deepest level' "$(debugfs -R 'cat /put.txt' "$TMP/deepest.img" 2>/dev/null)" \
+    'put into the deepest level'
+assert_equal 'tower --put: and in no other' "$(grep -c put.txt "$TMP/ls")" 0
+check_tower 'tower --put' "$TMP/tower.img" 1
 make_tower "$TMP/tower.img" --levels 32 && check_tower "tower of 32 levels" "$TMP/tower.img" 32
 assert_equal "a tower of 32 levels stays below 128 MiB" $(($(stat -c %s "$TMP/tower.img") < 128 << 20)) 1
 printf 'junk' | dd of="$TMP/tower.img" bs=1 seek=1080 conv=notrunc status=none

@@ -3,6 +3,8 @@
 #include "guest.h"
 #include "stacks.h"
 
+#include <x86.h>
+
 #include <arch/arch.h>
 #include <block/bio.h>
 #include <block/bdev.h>
@@ -179,7 +181,16 @@ static void double_free(void)
     heap_free(p);
 }
 
+/* The report itself meets a screen that faults, and goes on without it. */
+static void screen_gone(void)
+{
+    ASSERT(boot_info.screen.kind == BOOT_SCREEN_TEXT, "this case needs a VGA");
+    arch_unmap(SCREEN_WINDOW_BASE + boot_info.screen.phys % MIB(2), 1);
+    panic("the screen is gone");
+}
+
 const struct guest_case guest_deaths[] = {
+    {"screen-gone", screen_gone},
     {"overflow-home", overflow_home},
     {"overflow-in-thread", overflow_in_thread},
     {"guard-leading", guard_leading},

@@ -3,7 +3,8 @@
  * ext2 on wrecked images: superblock, descriptors, inodes, directories, indirect blocks and bitmaps
  * are changed at random, by seed, and everything is tried on what can still be mounted. Whatever
  * comes back is an errno or data; nothing hangs, nothing is reported by the sanitizers, and the
- * mount can be ended. EXT2_WRECK_SEED, EXT2_WRECK_COUNT.
+ * mount can be ended. EXT2_WRECK_SEED, EXT2_WRECK_COUNT (of each of three kinds of filesystem).
+ * EXT2_WRECK_KEEP=DIR: the wrecks are written to DIR/NUMBER, for somebody else, and not tried.
  */
 #include "test_ext2.h"
 
@@ -20,7 +21,20 @@ static uint32_t block_bytes;
 static uint64_t seed_now;
 static uint64_t random_state;
 
-static uint64_t below(uint64_t limit) { return random_below(&random_state, limit); }
+/* What a fuzzer wants (tests/fuzz/ext2.c); all choices behind that are the seed's. */
+static const uint8_t *wishes;
+static size_t wishes_bytes;
+
+static uint64_t below(uint64_t limit)
+{
+    uint32_t wish;
+    if (wishes_bytes < sizeof(wish))
+        return random_below(&random_state, limit);
+    memcpy(&wish, wishes, sizeof(wish));
+    wishes += sizeof(wish);
+    wishes_bytes -= sizeof(wish);
+    return wish % limit;
+}
 
 /* ---- what lies where, from the pristine bytes ---- */
 
@@ -331,6 +345,20 @@ static void load(const char *options)
     survey();
 }
 
+/* The wreck becomes a file of its own, if that is asked for. */
+static bool keep_wreck(void)
+{
+    const char *dir = getenv("EXT2_WRECK_KEEP");
+    char path[400];
+    if (!dir)
+        return false;
+    snprintf(path, sizeof(path), "%s/%lu", dir, (unsigned long)seed_now);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    assert_int_equal(pwrite(fd, wrecked, image_bytes, 0), image_bytes);
+    close(fd);
+    return true;
+}
+
 static void wreck_many(const char *options, uint64_t seed, uint64_t count)
 {
     static char console[65536];
@@ -342,6 +370,8 @@ static void wreck_many(const char *options, uint64_t seed, uint64_t count)
         memcpy(wrecked, pristine, image_bytes);
         for (uint64_t n = 1 + below(4); n; n--)
             spoil_one();
+        if (keep_wreck())
+            continue;
         int fd = open(image.path, O_WRONLY | O_CLOEXEC);
         assert_int_equal(pwrite(fd, wrecked, image_bytes, 0), image_bytes);
         close(fd);
@@ -361,7 +391,7 @@ static void wreck_many(const char *options, uint64_t seed, uint64_t count)
 static void test_wrecked(void **state)
 {
     (void)state;
-    uint64_t seed = env_number("EXT2_WRECK_SEED", 1), count = env_number("EXT2_WRECK_COUNT", 200);
+    uint64_t seed = env_number("EXT2_WRECK_SEED", 1), count = env_number("EXT2_WRECK_COUNT", 3334);
     wreck_many("-b 1024 -g 1024 " PLAIN, seed, count);
     wreck_many("-b 2048 -r 0 -O none", seed + 10000, count);
     wreck_many("-b 4096 -O none,filetype,dir_index,ext_attr,resize_inode,sparse_super",

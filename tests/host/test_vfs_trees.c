@@ -42,6 +42,58 @@ static const struct attr number_attr = { "number", &number_ops, 0 },
 static const struct attr long_attr = { "long", &long_ops, 0 };
 static const struct attr *const group[] = { &number_attr, &plus_attr, &long_attr, NULL };
 
+/* ---- long texts ---- */
+
+static void show_lines(const struct attr *attr, struct strbuf *out)
+{
+    for (uint64_t i = 0; i < attr->key; i++)
+        strbuf_printf(out, "%lu is the number of this line\n", (unsigned long)i);
+}
+
+static const struct attr_ops lines_ops = { .show = show_lines };
+static const struct attr whole_attr = { "whole", &lines_ops, 20000 },
+                         cut_attr = { "cut", &lines_ops, 100000 };
+static const struct attr *const lines_group[] = { &whole_attr, &cut_attr, NULL };
+
+/* Lines 0, 1, … of a text read in odd pieces; their count, and what the last line says is missing. */
+static uint64_t lines_of(const char *name, uint64_t *more)
+{
+    static char text[3000000];
+    struct file *file = must_open(name, OPEN_READ);
+    size_t length = 0;
+    ssize_t n;
+    uint64_t count = 0;
+
+    while ((n = vfs_read(file, text + length, 4001, length)) > 0)
+        length += (size_t)n;
+    file_put(file);
+    text[length] = 0;
+    *more = 0;
+    for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
+        if (strncmp(line, "... ", 4) == 0) {
+            *more = strtoull(line + 4, NULL, 10);
+            assert_string_equal(strchr(line + 4, ' '), " more lines\n");
+        } else {
+            assert_int_equal(strtoull(line, NULL, 10), count++);
+            assert_memory_equal(end - 5, " line", 5);
+        }
+    }
+    return count;
+}
+
+VFS_TEST(test_sysfs_long)
+{
+    uint64_t more, free_before = page_count_free();
+
+    assert_int_equal(sysfs_add_group("lines", lines_group), 0);
+    assert_int_equal(lines_of("/sys/lines/whole", &more), 20000);
+    assert_int_equal(more, 0);
+    uint64_t count = lines_of("/sys/lines/cut", &more);
+    assert_true(count > 50000 && more > 0);
+    assert_int_equal(count + more, 100000);
+    assert_true(free_before - page_count_free() < 64);
+}
+
 VFS_TEST(test_sysfs)
 {
     char text[64];
@@ -50,7 +102,7 @@ VFS_TEST(test_sysfs)
     assert_int_equal(sysfs_add_group("block/test", group), 0);
     assert_int_equal(sysfs_add_group("block/test", group), -EEXIST);
     assert_int_equal(sysfs_add_group("block/test/number", group), -EEXIST);
-    assert_string_equal(names_in("/sys"), "stack smp memory block ");
+    assert_string_equal(names_in("/sys"), "stack memory smp block ");
     assert_string_equal(names_in("/sys/block/test"), "number plus long ");
     assert_non_null(strstr(names_in("/sys/stack"), "total "));
     assert_string_equal(text_of("/sys/block/test/../test/number"), "5\n");
@@ -225,6 +277,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sysfs),
+        cmocka_unit_test(test_sysfs_long),
         cmocka_unit_test(test_memory_devices),
         cmocka_unit_test(test_block_node),
         cmocka_unit_test(test_nodes_elsewhere),

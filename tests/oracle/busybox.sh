@@ -104,6 +104,8 @@ WRITING=(
     'tar -tvf w/all.tar'
     'bzip2 -k w/sorted'
     'bunzip2 -c w/sorted.bz2'
+    'dd if=sizes/big of=w/synced bs=4k count=10 seek=3 conv=fsync'
+    'dd if=text/words of=w/synced bs=512 count=1 seek=24 conv=notrunc,fsync oflag=append'
     'unlink w/hard'
     'rm -rf w/moved/file-3 w/one/links'
     'sync'

@@ -47,7 +47,7 @@ for block in 1K 4K; do
 done
 
 # The programs of apps/tests check calls and errno against what Linux does: so they must pass there too.
-FOLDER_APPS=(fsops links bigfile mem threads clock)
+FOLDER_APPS=(fsops links bigfile mem threads clock pipes signals locks mapped vdso)
 linux_files=()
 for app in "${FOLDER_APPS[@]}" fill; do
     linux_files+=(--file "$APPS/tests/$app")

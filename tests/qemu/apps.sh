@@ -34,7 +34,7 @@ new_disk() {
     rm -f "$TMP/disk"
     mke2fs -q -t ext2 -b "$1" "$TMP/disk" 64M
 }
-for name in mem threads clock console links fsops bigfile; do
+for name in mem threads clock console links fsops bigfile pipes signals locks mapped vdso; do
     run_guest --app "$APPS/tests/$name" -- /tmp
     assert_status "$name" 0
     assert_matches "$name: all checks hold" "^$name: ok"
@@ -48,6 +48,15 @@ for block in 1024 4096; do
         assert_status "$name on ext2, blocks of $block" 0
         check_tower "$name: e2fsck is clean, blocks of $block" "$TMP/disk" 0
     done
+done
+for block in 1024 4096; do
+    new_disk "$block"
+    run_guest --app "$APPS/tests/mapped" --disk "$TMP/disk" --append 'mount=/dev/vda:/m' -- /m
+    assert_status "mapped on ext2, blocks of $block" 0
+    check_tower "mapped: e2fsck is clean, blocks of $block" "$TMP/disk" 0
+    assert_equal "what was written through the mapping is on the disk, blocks of $block" \
+        "$(debugfs -R 'cat /kept' "$TMP/disk" 2>/dev/null | sha256sum)" \
+        "$(for c in {a..t}; do head -c 4096 /dev/zero | tr '\0' "$c"; done | sha256sum)"
 done
 run_guest --app "$TMP/futex"
 assert_status 'futex operations' 0
@@ -98,10 +107,29 @@ gcc -static -O2 -pthread -o "$TMP/glibc" "$TMP/both.c" 2>/dev/null
 gcc -static-pie -O2 -pthread -o "$TMP/glibc-pie" "$TMP/both.c" 2>/dev/null
 musl-gcc -fPIE -nostartfiles -static -pthread -Wl,-pie,--no-dynamic-linker,-z,text -o "$TMP/musl-pie" \
     /usr/lib/x86_64-linux-musl/rcrt1.o "$TMP/both.c"
-for name in glibc glibc-pie musl-pie; do
+musl-gcc -static -O2 -pthread -o "$TMP/musl" "$TMP/both.c"
+gcc -static -O2 -D_GNU_SOURCE -I"$ROOT/apps" -o "$TMP/glibc-vdso" "$ROOT/apps/tests/vdso.c"
+run_guest --app "$TMP/glibc-vdso"
+assert_status 'glibc finds the vDSO and uses it' 0
+for name in glibc glibc-pie musl musl-pie; do
     run_guest --app "$TMP/$name" --append env=HOME=/h
     assert_status "$name" 68
     assert_contains "$name prints" 'both: 22.6667 /h'
+done
+# The same from the mounted disk, two loop devices deep.
+mkdir "$TMP/content" "$TMP/outer"
+cp "$TMP/glibc" "$TMP/glibc-pie" "$TMP/musl" "$TMP/musl-pie" "$TMP/content"
+for depth in 2 1 0; do
+    truncate -s "$((48 - depth * 8))M" "$TMP/level"
+    mke2fs -q -F -t ext2 -b 4096 -d "$TMP/content" "$TMP/level"
+    rm -rf "$TMP/content"
+    mkdir "$TMP/content"
+    mv "$TMP/level" "$TMP/content/next.img"
+done
+for name in glibc glibc-pie musl musl-pie; do
+    run_guest --disk "$TMP/content/next.img" --append "env=HOME=/h mount=/dev/vda:/a mount=/a/next.img:/b" \
+        --append "mount=/b/next.img:/c app=/c/$name cwd=/c"
+    assert_status "$name from the disk at level 2" 68
 done
 if [ -x /bin/busybox ] && ! ldd /bin/busybox >/dev/null 2>&1; then
     run_guest --app /bin/busybox -- sha256sum /app/busybox
@@ -160,6 +188,9 @@ breakpoint 5 SIGTRAP: breakpoint
 non-canonical 11 general protection fault
 kernel-call 11 tried to execute 0xffff800000000000
 stack-overflow 11 just below the main stack, which has overflowed
+thread-overflow 11 just below a stack, which has overflowed
+halt 11 SIGSEGV: privileged instruction (hlt)
+heap-twice 11 SIGSEGV: privileged instruction (hlt)
 lost-stack 11 tried to write to 0xfff8
 bad-stack 11 SIGSEGV
 bad-return 11 tried to read 0x10000
@@ -167,10 +198,51 @@ thread 11 tried to write to 0x0
 abort 6 ended by SIGABRT
 terminate 15 ended by SIGTERM
 ignored 12 crash: still here
-handled 10 its handler cannot run here
 blocked 1 crash: SIGHUP waits: 1
 out-of-memory 0 out of memory
 TABLE
+
+at=$(nm "$BUILD/spillway.debug" | awk '$3 == "vfs_open" { print $1 }')
+run_guest --kernel --app "$TMP/crash" --append "env=AT=$at" -- kernel-write
+assert_status 'a write to the text of the kernel is 204' 204
+assert_contains 'it is named' "tried to write to 0x$at"
+assert_contains 'as the kernel'"'"'s' "it lies in the kernel's half of the address space"
+assert_matches 'with a backtrace' '^    #0 0x[0-9a-f]+ kernel_write\+0x'
+
+# Stripped: functions by .eh_frame, and a backtrace of bare addresses.
+strip -o "$TMP/stripped" "$TMP/crash"
+run_guest --kernel --app "$TMP/stripped" -- halt
+assert_status 'hlt in a stripped program is 204' 204
+assert_contains 'and SIGSEGV, as on Linux' 'SIGSEGV: privileged instruction (hlt)'
+assert_matches 'its backtrace is of addresses' '^    #1 0x[0-9a-f]+ \?( |$)'
+assert_lacks 'and has no names' '+0x'
+
+# ---- who was running, and who called: WAY FUNCTION CALLER... (in this order, with others between them) ----
+while read -r way names; do
+    run_guest --kernel --app "$TMP/crash" -- "$way"
+    assert_equal "crash $way: the backtrace names $names" "$(sed -nE 's/^    #[0-9]+ 0x[0-9a-f]+( \?)? ([a-z_0-9]+)\+0x[0-9a-f]+.*/\2/p' "$OUT" |
+        grep -xE "${names// /|}" | uniq | tr '\n' ' ')" "$names "
+done <<'TABLE'
+divide divide main
+null-call main
+write-text write_text main
+stack-overflow recurse stack_overflow main
+thread-overflow recurse thread_overflow start
+thread in_thread start
+lost-stack lost_stack
+out-of-memory out_of_memory main
+abort raise abort aborts main
+terminate kill main
+heap-twice __libc_free heap_twice main
+TABLE
+
+run_guest --app "$TMP/crash" -- handled
+assert_status 'a handler runs, and the program goes on' 0
+assert_contains 'it was called once' 'crash: the handler saw 10'
+for name in pipes signals mapped; do
+    run_guest --app "$APPS/tests/$name" -c 2
+    assert_status "$name on two CPUs" 0
+done
 
 # ---- what cannot be run: FILE TEXT ----
 gcc -o "$TMP/dynamic" "$TMP/both.c" -pthread

@@ -80,7 +80,39 @@ assert_equal 'few stacks: every stack went home' "$(last_field free)" 3
 assert_equal 'few stacks: low water' "$(last_field low_water)" 0
 check_tower 'few stacks: e2fsck of every level' "$TMP/few.img" 6
 
-# Depth.
+# Depth. First every level by itself: a file is written and synced there in one boot, read in the next and written over;
+# and what lies at the last level is taken out with debugfs, level by level.
+each_level() {
+    local levels=$1 block=$2 name="$1 levels, blocks of $2" mounts='mount=/dev/vda:/0' level image=$TMP/each.img
+    local -a first=(write:/0/f:0:20000 fsync:/0/f) second=(check:/0/f:0:20000 write:/0/f:5000:9000:2 fsync:/0/f)
+    make_tower "$image" --levels "$levels" --block "$block"
+    for ((level = 1; level <= levels; level++)); do
+        mounts+=" mount=/$((level - 1))/next.img:/$level"
+        first+=("write:/$level/f:0:20000" "fsync:/$level/f")
+        second+=("check:/$level/f:0:20000" "write:/$level/f:5000:9000:2" "fsync:/$level/f")
+    done
+    run_guest --app "$APPS/tests/steps" --disk "$image" --append "$mounts" -- "${first[@]}" >/dev/null
+    assert_status "$name: status" 0
+    assert_equal "$name: written and synced at every level" "$(grep -aEc '^(write|fsync):/[0-9]+/f[:0-9]*: ok' "$OUT")" $((2 * levels + 2))
+    check_tower "$name: e2fsck of every level" "$image" "$levels"
+    run_guest --app "$APPS/tests/steps" --disk "$image" --append "$mounts" -- "${second[@]}" >/dev/null
+    assert_equal "$name: read and written over at every level" "$(grep -aEc '^(check|write|fsync):/[0-9]+/f[:0-9]*: ok' "$OUT")" $((3 * levels + 3))
+    check_tower "$name: e2fsck of every level, after the second boot" "$image" "$levels"
+    for ((level = 0; level < levels; level++)); do
+        debugfs -R "dump /next.img $TMP/inner.new" "$image" >/dev/null 2>&1
+        image=$TMP/inner.img
+        mv -f "$TMP/inner.new" "$image"
+    done
+    debugfs -R "dump /f $TMP/last" "$image" >/dev/null 2>&1
+    assert_equal "$name: debugfs reads the file at the last one" \
+        "$("$APPS/tests/steps" "check:$TMP/last:0:5000" "check:$TMP/last:5000:9000:2" "check:$TMP/last:14000:6000" | grep -c ': ok')" 3
+}
+each_level 12 1K
+each_level 32 4K
+make_tower "$TMP/deep.img" --levels 12
+GUEST_TIMEOUT=200 run_guest --kernel --disk "$TMP/deep.img" -- --levels 12 --threads 4 --ops 1000 --blocks 32
+all_good '12 levels' 12
+check_tower '12 levels: e2fsck of every level' "$TMP/deep.img" 12
 make_tower "$TMP/deep.img" --levels 32
 GUEST_TIMEOUT=300 run_guest --kernel --disk "$TMP/deep.img" -- --levels 32 --threads 4 --ops 400 --blocks 16
 all_good '32 levels' 32

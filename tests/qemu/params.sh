@@ -38,6 +38,7 @@ refused 'stack.extra_size=1M' 'stack.extra_size=1M'
 refused 'stack.need=lots' 'stack.need=lots' 'auto, force, off'
 refused 'cpus=65' 'cpus=65' 'a number from 1 to 64'
 refused 'cpus=0' 'cpus=0' 'a number from 1 to 64'
+refused 'disk.timeout=0' 'disk.timeout=0' 'a number from 1 to 3600'
 refused 'mount=/dev/vda' 'mount=/dev/vda'
 refused 'mount=:/m' 'mount=:/m'
 refused 'mount=/dev/vda:m' 'mount=/dev/vda:m'
@@ -46,7 +47,7 @@ refused 'quiet' 'unknown boot parameter quiet'
 GUEST_TIMEOUT=30 run_guest --app "$APPS/hello" --append help
 assert_status 'help ends well' 0
 for name in stack.extra stack.extra_size stack.extra_max stack.size stack.policy stack.grow stack.need app mount env \
-    cwd mem cpus log stats help; do
+    cwd disk.timeout mem cpus log stats help; do
     assert_matches "help lists $name" "^  $name "
 done
 

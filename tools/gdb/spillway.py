@@ -3,7 +3,7 @@
 
     (gdb) threads              every thread: state, CPU, extra stacks held
     (gdb) stacks [ID]          the stacks of this CPU's thread, or of thread ID, innermost first
-    (gdb) probes               every probe: need, requests, switches, refusals, deepest use
+    (gdb) probes               every probe: need, switches, refusals, deepest use
     (gdb) break vfs_read_body if $held() == 2       $held(): extra stacks of the thread that runs here
 
 They read the guest's memory and change nothing. `bt` needs none of them: it crosses extra stacks.
@@ -63,7 +63,9 @@ def probe_count():
 
 
 def per_probe(index, field):
-    return int(gdb.parse_and_eval("xstack_pool.probes[%d].%s" % (index, field)))
+    """A counter of the probe, summed over the CPUs."""
+    count = int(gdb.parse_and_eval("cpu_count"))
+    return sum(int(gdb.parse_and_eval("cpus[%d]->xstack.%s[%d]" % (cpu, field, index))) for cpu in range(count))
 
 
 def label(stack):
@@ -114,7 +116,7 @@ class Stacks(gdb.Command):
 
 
 class Probes(gdb.Command):
-    """probes: need, requests, refusals and deepest use of every probe."""
+    """probes: need, switches, refusals and deepest use of every probe."""
 
     def __init__(self):
         super().__init__("probes", gdb.COMMAND_STATUS)
@@ -122,12 +124,12 @@ class Probes(gdb.Command):
     def invoke(self, argument, from_tty):
         pool = gdb.parse_and_eval("xstack_pool")
         print("extra stacks: %d" % int(pool["total"]))
-        print("  probe                    need requests refusals deepest")
+        print("  probe                    need switches refusals deepest")
         for index in range(probe_count()):
             need = int(gdb.parse_and_eval("probe_infos[%d].need_bytes" % index))
             print("  %-22s %6d %8d %8d %7d" % (
-                probe_name(index), need, per_probe(index, "requests"), per_probe(index, "refusals"),
-                per_probe(index, "deepest")))
+                probe_name(index), need, per_probe(index, "switches"), per_probe(index, "refusals"),
+                int(gdb.parse_and_eval("xstack_pool.deepest[%d]" % index))))
 
 
 class Held(gdb.Function):

@@ -8,7 +8,7 @@ KEEP_LOGS=20
 
 # run_machine SECONDS: runs the array QEMU (made by qemu_command) and ends the script with the guest's status.
 run_machine() {
-    local seconds=$1 status interrupted=0 terminal='' runner lines
+    local seconds=$1 status interrupted=0 terminal='' typist='' runner lines
     mkdir -p "$BUILD/logs"
     RUN_LOG=$BUILD/logs/run-$(date +%Y%m%d-%H%M%S)-$$.log
     : >"$RUN_LOG" || die 125 "cannot write $RUN_LOG"
@@ -18,18 +18,21 @@ run_machine() {
     note "$RUN_APP_NAME on $RUN_MACHINE"
     note "the console's log: $RUN_LOG"
 
-    # The guest's console gets our terminal; what is not a terminal stays ours.
+    # The guest's console gets our terminal, with Ctrl-C and all; what is not a terminal is typed for it.
+    exec 4<&0
     if [ -t 0 ]; then
         exec 3<&0
         terminal=$(stty -g 2>/dev/null) || terminal=''
+        qemu_console_is_terminal
     else
-        exec 3</dev/null
+        exec 3< <(trap 'exit 0' TERM; trap 'kill $(jobs -p)' EXIT; exec 2>/dev/null; type_input "$seconds")
+        typist=$!
     fi
-    exec 4> >(exec "${LINES_TOOL[@]}")
+    exec 5> >(exec "${LINES_TOOL[@]}" 3<&- 4<&-)
     lines=$!
-    timeout --foreground -k 5 "$seconds" "${QEMU[@]}" <&3 >&4 2>"$RUN_LOG.qemu" 4>&- &
+    timeout --foreground -k 5 "$seconds" "${QEMU[@]}" <&3 >&5 2>"$RUN_LOG.qemu" 4<&- 5>&- &
     runner=$!
-    exec 4>&-
+    exec 5>&-
     trap 'interrupted=1; kill "$runner" 2>/dev/null' INT TERM HUP
     while :; do
         wait "$runner"
@@ -39,9 +42,11 @@ run_machine() {
     done
     wait "$lines"
     trap - INT TERM HUP
-    exec 3<&-
+    exec 3<&- 4<&-
+    [ -z "$typist" ] || kill "$typist" 2>/dev/null
     [ -z "$terminal" ] || stty "$terminal" 2>/dev/null
-    [ -z "$RUN_ISO" ] || rm -f -- "$RUN_ISO"
+    ! tail -n 1 "$RUN_LOG" | grep -qa '^QEMU: Terminated' || interrupted=1 # Ctrl-A x
+    [ -z "$RUN_ISO" ] || rm -f -- "$RUN_ISO" "$RUN_VARS"
     run_verdict "$status" "$interrupted" "$seconds"
 }
 
@@ -58,6 +63,38 @@ app_base() {
         base=$(sed -nE 's/^#define PIE_BASE .*(0x[0-9a-fA-F]+).*$/\1/p' "$ROOT/src/abi/load.c")
     fi
     echo "$base"
+}
+
+# type_input SECONDS: stdin (descriptor 4) as somebody would type it, once the kernel listens; at its end ^D, more than once because a
+# line without its newline takes one for itself. Keys that a terminal takes for itself are quoted with ^V.
+# SPILLWAY_STDIN=raw: every byte as it is, and no ^D. SPILLWAY_STDIN_AFTER=REGEX: not before the console shows it.
+type_input() {
+    local tries=0
+    until grep -qa -e "${SPILLWAY_STDIN_AFTER:-^memory: }" "$RUN_LOG"; do
+        tries=$((tries + 1))
+        [ "$tries" -lt $(($1 * 10)) ] || return
+        sleep 0.1
+    done
+    if [ "${SPILLWAY_STDIN:-}" = raw ]; then
+        cat <&4 &
+        wait $!
+        return
+    fi
+    sed -u $'s/[\x03\x04\x0d\x0f\x11\x12\x13\x15\x16\x17\x1a\x1c\x7f]/\x16&/g' <&4 &
+    wait $!
+    printf '\4\4\4'
+    sleep "$1" & # QEMU's end of the pipe stays open
+    wait $!
+}
+
+# qemu_console_is_terminal: Ctrl-C goes to the guest; Ctrl-A x ends the machine.
+qemu_console_is_terminal() {
+    local index
+    for index in "${!QEMU[@]}"; do
+        [[ ${QEMU[index]} != stdio,id=console* ]] || QEMU[index]+=,signal=off,mux=on
+    done
+    QEMU+=(-mon chardev=console,mode=readline)
+    note "Ctrl-C goes to the app; Ctrl-A x ends the machine"
 }
 
 # qemu_log_to FILE: gives the console of the array QEMU a log file.
@@ -116,7 +153,7 @@ finish_line() {
 # drop_old_logs: the newest stay.
 drop_old_logs() {
     local old
-    find "$BUILD/logs" -maxdepth 1 -name 'run-*.log' -printf '%T@ %p\n' | sort -rn | tail -n +$((KEEP_LOGS + 1)) |
+    find "$BUILD/logs" -maxdepth 1 -name 'run-*.log' -printf '%T@ %p\n' 2>/dev/null | sort -rn | tail -n +$((KEEP_LOGS + 1)) |
         cut -d' ' -f2- | while IFS= read -r old; do
         rm -f -- "$old" "$old.qemu"
     done

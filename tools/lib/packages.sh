@@ -13,11 +13,14 @@ linux-libc-dev   /usr/include/linux/loop.h
 nasm             nasm
 musl-tools       musl-gcc
 qemu-system-x86  qemu-system-x86_64
-grub-common      grub-mkrescue
+grub-common      grub-mkimage
 grub-pc-bin      /usr/lib/grub/i386-pc/multiboot2.mod
+grub-efi-amd64-bin /usr/lib/grub/x86_64-efi/multiboot2.mod
+ovmf             /usr/share/OVMF/OVMF_CODE_4M.fd
 xorriso          xorriso
 mtools           mformat
 e2fsprogs        mke2fs
+fdisk            sfdisk
 libcmocka-dev    /usr/include/cmocka.h
 busybox-static   dpkg
 qemu-utils       qemu-img

@@ -5,6 +5,7 @@
 RUN_TIMEOUT=600
 RUN_MEMORY=256M
 RUN_CPUS=1
+OVMF_FOLDER=/usr/share/OVMF
 
 help_run() {
     cat <<'TEXT'
@@ -19,6 +20,7 @@ and runs nestio on it from an ISO; the default APP ARGS are: --levels 6 --thread
   -m MEM              memory, such as 64M or 1G (default 256M)
   -c CPUS             processors, 1 to 64 (default 1)
   --iso, --kernel     boot from an ISO through GRUB (default without --app), or directly (default with --app)
+  --uefi              boot the ISO by UEFI instead of BIOS; from 64M of memory on
   --timeout S         end the machine after S seconds (default 600)
   --qemu 'ARGS'       more arguments for QEMU
   --stats FILE        a sample of the extra stacks every second (stats=MS in PARAMS: every MS ms), as JSON lines
@@ -28,19 +30,20 @@ and runs nestio on it from an ISO; the default APP ARGS are: --levels 6 --thread
 
 Exit status: the app's own, 0 to 123 (123 for anything above); 124 timeout; 125 set-up trouble; 200 guard page hit;
 201 proven bound exceeded; 202 panic, or death without a last line; 203 bad boot line; 204 the app crashed.
-Ctrl-C ends the machine; the status is then 130.
+stdin is the guest's console. On a terminal Ctrl-C ends the app (SIGINT: 204 unless it has a handler) and Ctrl-A x
+the machine; elsewhere, Ctrl-C of the script ends the machine with status 130. What is piped in is typed, then ^D.
 TEXT
 }
 
 command_run() {
     USAGE_STATUS=125
+    RUN_DISKS=() RUN_QEMU_ARGS=() RUN_APP_NAME='' RUN_ISO='' RUN_STATS='' RUN_UEFI=0 RUN_VARS=''
+    # Whatever goes wrong before the machine runs: the contract's last line ends the output.
+    trap 'status=$?; [ "$status" -ne 125 ] || last_line 125' EXIT
     if is_sweep "$@"; then
         command_sweep "$@"
         return
     fi
-    RUN_DISKS=() RUN_QEMU_ARGS=() RUN_APP_NAME='' RUN_ISO='' RUN_STATS=''
-    # Whatever goes wrong before the machine runs: the contract's last line ends the output.
-    trap 'status=$?; [ "$status" -ne 125 ] || last_line 125' EXIT
     local app='' append='' memory=$RUN_MEMORY boot='' seconds=$RUN_TIMEOUT dry=0
     while [ $# -gt 0 ]; do
         case $1 in
@@ -54,7 +57,7 @@ command_run() {
         --qemu) option_value "$1" $#; add_qemu_args "$2"; shift ;;
         --dry-run) dry=1 ;;
         --stats) option_value "$1" $#; RUN_STATS=$2; shift ;;
-        --uefi) die 125 "$1 is not in this version" ;;
+        --uefi) RUN_UEFI=1 ;;
         --) shift; break ;;
         *) die 125 "run: unknown option '$1'; ./spillway help run lists them" ;;
         esac
@@ -62,6 +65,8 @@ command_run() {
     done
     is_number "$seconds" && [ "$seconds" -gt 0 ] || die 125 "--timeout $seconds: whole seconds, at least 1, are wanted"
     [[ $memory =~ ^[0-9]{1,6}[MG]$ ]] || die 125 "-m $memory: a size such as 64M or 1G is wanted"
+    [ "$RUN_UEFI" -eq 0 ] || [ "$boot" != kernel ] || die 125 "--uefi boots from an ISO; it cannot go with --kernel"
+    [ "$RUN_UEFI" -eq 0 ] || boot=iso
     [ -z "$RUN_STATS" ] || append=$(stats_append "$append")
     run_prepare "$app" "$append" "$boot" "$dry" "$@"
     qemu_command "$memory"
@@ -131,6 +136,11 @@ run_prepare() {
             make_iso "$RUN_ISO" "$app" ${BOOT_WORDS[@]+"${BOOT_WORDS[@]}"} || die 125 "the ISO could not be made"
         fi
     fi
+    if [ "$RUN_UEFI" -eq 1 ]; then
+        # The firmware writes to its variables; every run starts with fresh ones.
+        RUN_VARS=$BUILD/run/$RUN_APP_NAME-$$.vars
+        [ "$dry" -eq 1 ] || cp -- "$OVMF_FOLDER/OVMF_VARS_4M.fd" "$RUN_VARS" || die 125 "cannot write $RUN_VARS"
+    fi
 }
 
 # run_tower DRY ARGS...: a fresh tower as deep as --levels in ARGS says, as the first disk.
@@ -189,6 +199,7 @@ qemu_command() {
     local disk path drive index=0 accel
     accel=$(accelerator)
     RUN_MACHINE="q35, $accel, $1, $RUN_CPUS CPUs, ${RUN_BOOT/kernel/direct} boot"
+    [ "$RUN_UEFI" -eq 0 ] || RUN_MACHINE+=" by UEFI"
     QEMU=(qemu-system-x86_64 -machine q35 -accel "$accel" -cpu max -smp "$RUN_CPUS" -m "$1" -nodefaults -no-reboot
         -display none -device isa-debug-exit,iobase=0xf4,iosize=4)
     if [ "$RUN_BOOT" = iso ]; then
@@ -197,6 +208,10 @@ qemu_command() {
         QEMU+=(-kernel "$BUILD/spillway.elf")
         [ -z "$RUN_APP" ] || QEMU+=(-initrd "$RUN_APP")
         QEMU+=(-append "$(join_words boot_word ${BOOT_WORDS[@]+"${BOOT_WORDS[@]}"})")
+    fi
+    if [ "$RUN_UEFI" -eq 1 ]; then
+        QEMU+=(-drive "if=pflash,unit=0,format=raw,readonly=on,file=$OVMF_FOLDER/OVMF_CODE_4M.fd"
+            -drive "if=pflash,unit=1,format=raw,file=${RUN_VARS//,/,,}")
     fi
     for disk in ${RUN_DISKS[@]+"${RUN_DISKS[@]}"}; do
         path=$(disk_path "$disk")

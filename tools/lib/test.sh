@@ -3,6 +3,7 @@
 #   check   tests/check/*.sh   rules about the source         qemu    tests/qemu/*.sh     in the guest
 #   host    tests/host/*.c     unit tests under CTest          oracle  tests/oracle/*.sh   judged by others' tools
 #   exhaust tests/exhaust/*.sh every k of exhaustion; only when it is named
+#   fuzz    tests/fuzz/*.sh    by coverage, with clang; only when it is named
 # A script prints a line `ok NAME` or `not ok NAME: reason` for each case (tests/lib.sh helps). It fails as a whole
 # when it prints neither, ends with another status than 0, or runs too long; a comment `# timeout: SECONDS` in it
 # changes the 300 seconds it has.
@@ -13,12 +14,13 @@ TEST_TIMEOUT=300
 
 help_test() {
     cat <<'TEXT'
-usage: ./spillway test [check|host|qemu|oracle|exhaust]... [NAME]...
+usage: ./spillway test [check|host|qemu|oracle|exhaust|fuzz]... [NAME]...
        ./spillway test sources NUMBER:LINE...
 
-Builds, runs the families of tests that are named (when none is, all but exhaust), prints the time of each, and ends with
+Builds, runs the families of tests that are named (when none is, all but exhaust and fuzz), prints the time of each, and ends with
 the line `N passed, N failed`. With NAMEs, only test files whose name contains one of them run: ./spillway test qemu exit.
-exhaust refuses every single stack, page and device request that a scenario asks for: it takes long.
+exhaust refuses every single stack, page and device request that a scenario asks for: it takes long. exhaust crowd has
+10000 threads inside a read at the same time. fuzz needs clang.
 sources runs the tests that docs/sources.md names for these lines of the source texts: ./spillway test sources 003:162.
 TEXT
 }
@@ -31,9 +33,9 @@ command_test() {
     for word in "${@:$((1 + ${#families[@]}))}"; do
         case $word in
         check | host | qemu | oracle) families+=("$word") ;;
-        exhaust) # Alone it is the family; behind another one, the tests of that one with this name.
-            if [ ${#families[@]} -eq 0 ]; then families=(exhaust); else TEST_FILTER+=(exhaust); fi ;;
-        fuzz | model | bench) die 2 "test $word is not in this version" ;;
+        exhaust | fuzz) # Alone it is the family; behind another one, the tests of that one with this name.
+            if [ ${#families[@]} -eq 0 ]; then families=("$word"); else TEST_FILTER+=("$word"); fi ;;
+        model | bench) die 2 "test $word is not in this version" ;;
         -*) die 2 "test: unknown option '$word'" ;;
         *) TEST_FILTER+=("$word") ;;
         esac

@@ -10,24 +10,26 @@ TOWER_INODES=256
 
 help_tower() {
     cat <<'TEXT'
-usage: ./spillway tower -o FILE --levels N [--block 1K|2K|4K] [--data SIZE]
+usage: ./spillway tower -o FILE --levels N [--block 1K|2K|4K] [--data SIZE] [--put FILE]
 
 Makes FILE, an ext2 image with N more inside: level 0 is FILE itself, level K+1 is the file /next.img of level K.
   --levels N     how many levels lie inside (0 to 64)
   --block SIZE   block size of every level (default 4K)
   --data SIZE    room left free in every level (default 2M; at least 64K; K, M and G are understood)
+  --put FILE     a file to put into the deepest level, under its own name
 The images are sparse files. tools/tower-check FILE runs e2fsck on every level.
 TEXT
 }
 
 command_tower() {
-    local output='' levels='' block=4K data=2M block_bytes data_bytes
+    local output='' levels='' block=4K data=2M put='' block_bytes data_bytes
     while [ $# -gt 0 ]; do
         case $1 in
         -o) option_value "$1" $#; output=$2; shift ;;
         --levels) option_value "$1" $#; levels=$2; shift ;;
         --block) option_value "$1" $#; block=$2; shift ;;
         --data) option_value "$1" $#; data=$2; shift ;;
+        --put) option_value "$1" $#; put=$2; shift ;;
         *) die 2 "tower: unknown option '$1'" ;;
         esac
         shift
@@ -44,8 +46,9 @@ command_tower() {
     esac
     data_bytes=$(parse_size "$data") && [ "$data_bytes" -ge 65536 ] && [ "$data_bytes" -le $((4 << 30)) ] ||
         die 2 "tower: --data $data: a size from 64K to 4G is wanted"
+    [ -z "$put" ] || [ -f "$put" ] || die 2 "tower: --put $put: no such file"
     need_packages
-    make_tower "$output" "$((10#$levels))" "$block_bytes" "$data_bytes" || exit 1
+    make_tower "$output" "$((10#$levels))" "$block_bytes" "$data_bytes" "$put" || exit 1
     note "made $output: levels 0 to $((10#$levels)), blocks of $block_bytes bytes," \
         "$(stat -c %s -- "$output") bytes ($(($(stat -c %b -- "$output") / 2)) KiB on disk)"
 }
@@ -75,11 +78,15 @@ blocks_for() {
     echo "$total"
 }
 
-# make_tower OUTPUT LEVELS BLOCK_BYTES DATA_BYTES
+# make_tower OUTPUT LEVELS BLOCK_BYTES DATA_BYTES [FILE]: FILE goes to the deepest level.
 make_tower() {
-    local output=$1 levels=$2 block=$3 data=$4 work level next_bytes=0 total
+    local output=$1 levels=$2 block=$3 data=$4 put=${5:-} work level next_bytes=0 total
     work=$(mktemp -d "$(dirname -- "$output")/.tower.XXXXXX") || return 1
     mkdir "$work/content"
+    if [ -n "$put" ]; then
+        cp -- "$put" "$work/content/" || return 1
+        next_bytes=$(stat -c %s -- "$put")
+    fi
     for ((level = levels; level >= 0; level--)); do
         total=$(blocks_for "$block" "$next_bytes" "$data")
         if ! mke2fs "${TOWER_MKE2FS[@]}" -b "$block" -N "$TOWER_INODES" -L "level$level" -d "$work/content" \
@@ -90,6 +97,7 @@ make_tower() {
             return 1
         fi
         if [ "$level" -gt 0 ]; then
+            [ -z "$put" ] || rm -f -- "$work/content/$(basename -- "$put")"
             mv -f "$work/image" "$work/content/next.img"
             next_bytes=$(stat -c %s "$work/content/next.img")
         fi

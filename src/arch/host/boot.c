@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The host machine's start, console and end. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,6 +89,24 @@ size_t arch_console_read(char *text, size_t bytes)
     (void)text;
     (void)bytes;
     return 0;
+}
+
+/* The terminal of the process is all there is. */
+bool arch_screen_size(uint32_t *cols, uint32_t *rows)
+{
+    (void)cols;
+    (void)rows;
+    return false;
+}
+
+void arch_screen_defer(void) {}
+bool arch_screen_stale(void) { return false; }
+void arch_screen_paint(void) {}
+
+int arch_console_listen(struct irq *irq)
+{
+    (void)irq;
+    return -ENODEV;
 }
 
 noreturn_fn void arch_machine_exit(unsigned status)

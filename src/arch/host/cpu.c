@@ -164,6 +164,10 @@ size_t arch_fpu_bytes(void) { return 512; }
 
 void arch_fpu_init(void *area) { memset(area, 0, arch_fpu_bytes()); }
 
+void arch_fpu_load(void *area) { (void)area; }
+
+void arch_notice(struct arch_thread *thread) { (void)thread; }
+
 void arch_fpu_save(void *area) { memset(area, 0, arch_fpu_bytes()); }
 
 noreturn_fn void arch_enter_app(struct arch_frame *frame)

@@ -144,6 +144,13 @@ bool arch_lookup(uintptr_t va, uint64_t *phys, unsigned *access)
     return true;
 }
 
+size_t arch_count_tables(uintptr_t va, uint64_t bytes)
+{
+    (void)va;
+    (void)bytes;
+    return 0;
+}
+
 void arch_trim_tables(uintptr_t va, size_t count)
 {
     (void)va;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the firmware says in its ACPI tables: the processors (MADT) and which memory is near which of
- * them (SRAT). Read once, early, while the boot tables map the first 4 GiB; later the memory that the
- * tables lie in is not mapped. A table that lies above, or whose length or checksum is wrong, is
- * passed over, and what the others say is used.
+ * What the firmware says in its ACPI tables: the processors (MADT), which memory is near which of
+ * them (SRAT), and which old parts of a PC are there (FADT). Read once, early, while the boot tables
+ * map the first 4 GiB; later the memory that the tables lie in is not mapped. A table that lies
+ * above, or whose length or checksum is wrong, is passed over, and what the others say is used.
  *
  * The firmware's proximity domains become nodes 0, 1, ... in ascending order. Processors that need
  * the x2APIC (an id above 254) cannot be reached and are left out. What the SRAT says of memory is handed
  * on as it stands there; whether to believe it is the runtime's to say.
  *
- * Source: ACPI 6.4, 5.2.5 (RSDP), 5.2.7 (RSDT), 5.2.8 (XSDT), 5.2.12 (MADT), 5.2.16 (SRAT).
+ * Source: ACPI 6.4, 5.2.5 (RSDP), 5.2.7 (RSDT), 5.2.8 (XSDT), 5.2.9 (FADT), 5.2.12 (MADT), 5.2.16 (SRAT).
  */
 #include <x86.h>
 
@@ -35,15 +35,27 @@ enum {
     RSDP_NEW_BYTES = 36,
     TABLE_LENGTH = 4,
     TABLE_HEADER = 36,
+    FADT_TIMER_PORT = 76,
+    FADT_TIMER_BYTES = 91,
+    FADT_PC_PARTS = 109,
+    FADT_END = 116,
     MADT_ENTRIES = 44,
     SRAT_ENTRIES = 48,
 };
 
-enum { MADT_LOCAL_APIC = 0, MADT_LOCAL_X2APIC = 9 };
+enum { MADT_LOCAL_APIC = 0, MADT_IO_APIC = 1, MADT_OVERRIDE = 2, MADT_LOCAL_X2APIC = 9 };
+#define IO_APICS_MAX 8u
+#define ISA_LINES 16u
 enum { SRAT_CPU = 0, SRAT_MEMORY = 1, SRAT_CPU_X2APIC = 2 };
+
+#define PARTS_NO_VGA 0x04u
+#define PARTS_NO_CMOS_CLOCK 0x20u
+#define PORTS 0x10000u
 
 #define ENTRY_ENABLED 1u
 #define SRAT_HOT_PLUGGABLE 2u
+
+struct acpi_parts acpi_parts = { .vga = true, .cmos_clock = true };
 
 static struct arch_cpu_info cpus[X86_CPUS_MAX];
 static uint32_t cpu_domains[X86_CPUS_MAX];
@@ -53,6 +65,13 @@ static struct arch_memory_node
     memory[ACPI_MEMORY_MAX]; /* @node is a domain until domains_to_nodes() */
 static uint32_t memory_count, memory_listed;
 static bool srat_damaged;
+
+/* Where the lines of the old PC bus end: at which input of which I/O APIC. */
+static struct {
+    uint32_t phys, first_input;
+} io_apics[IO_APICS_MAX];
+static uint32_t io_apic_count;
+static uint32_t isa_inputs[ISA_LINES];     /* plus 1; 0: the line's own number */
 
 /* ---- tables ---- */
 
@@ -153,6 +172,23 @@ static const uint8_t *find_table(const char *signature, uint32_t *bytes, bool *d
     return NULL;
 }
 
+/* ---- parts of a PC ---- */
+
+static void read_fadt(void)
+{
+    uint32_t bytes;
+    bool damaged;                     /* then it counts as not there */
+    const uint8_t *fadt = find_table("FACP", &bytes, &damaged);
+
+    if (!fadt || bytes < FADT_END)
+        return;
+    uint32_t port = le32(fadt + FADT_TIMER_PORT);
+    if (fadt[FADT_TIMER_BYTES] == 4 && port < PORTS)
+        acpi_parts.timer_port = (uint16_t)port;
+    acpi_parts.vga = !(fadt[FADT_PC_PARTS] & PARTS_NO_VGA);
+    acpi_parts.cmos_clock = !(fadt[FADT_PC_PARTS] & PARTS_NO_CMOS_CLOCK);
+}
+
 /* ---- processors ---- */
 
 static uint32_t cpu_index_of(uint32_t hardware_id)
@@ -172,6 +208,29 @@ static void add_cpu(uint32_t hardware_id, uint32_t flags)
     cpus[cpu_count++].hardware_id = hardware_id;
 }
 
+static void add_io_apic(uint32_t phys, uint32_t first_input)
+{
+    if (io_apic_count == IO_APICS_MAX)
+        return;
+    io_apics[io_apic_count].phys = phys;
+    io_apics[io_apic_count++].first_input = first_input;
+}
+
+bool acpi_isa_route(uint32_t line, struct acpi_route *out)
+{
+    uint32_t input = isa_inputs[line] ? isa_inputs[line] - 1 : line;
+    bool found = false;
+
+    for (uint32_t i = 0; i < io_apic_count; i++) {
+        uint32_t first = io_apics[i].first_input;
+        if (first > input || (found && input - first > out->input))
+            continue;
+        *out = (struct acpi_route){ io_apics[i].phys, input - first };
+        found = true;
+    }
+    return found;
+}
+
 static void read_madt(void)
 {
     uint32_t bytes;
@@ -187,6 +246,10 @@ static void read_madt(void)
             add_cpu(entry[3], le32(entry + 4));
         else if (type == MADT_LOCAL_X2APIC && length >= 16)
             add_cpu(le32(entry + 4), le32(entry + 8));
+        else if (type == MADT_IO_APIC && length >= 12)
+            add_io_apic(le32(entry + 4), le32(entry + 8));
+        else if (type == MADT_OVERRIDE && length >= 10 && entry[2] == 0 && entry[3] < ISA_LINES)
+            isa_inputs[entry[3]] = le32(entry + 4) + 1;
         at += length;
     }
 }
@@ -281,6 +344,7 @@ static void domains_to_nodes(void)
 
 void acpi_init(void)
 {
+    read_fadt();
     read_madt();
     read_srat();
     domains_to_nodes();

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * The console: the first serial port, polled, 115200 baud, and the end of the machine. A port that
- * is not there, or that stays busy, costs a bounded time once and is then left alone.
+ * The console: the first serial port, 115200 baud (output is polled, input may interrupt), and the screen
+ * (screen.c); and the end of the machine. A port that is not there, or that stays busy, costs a bounded
+ * time once and is then left alone.
  *
  * Source: National Semiconductor PC16550D; QEMU's isa-debug-exit.
  */
 #include <x86.h>
+
+#include <lib/errno.h>
 
 #define UART 0x3f8
 enum {
@@ -18,9 +21,12 @@ enum {
     UART_SCRATCH = UART + 7
 };
 
+#define UART_ISA_LINE 4u
+#define INTERRUPT_RECEIVED 0x01
 #define LINE_8N1 0x03
 #define LINE_DIVISOR 0x80
 #define DIVISOR_115200 1
+#define MODEM_READY 0x0b                /* DTR, RTS, and OUT2, which lets interrupts out */
 #define STATUS_RECEIVED 0x01
 #define STATUS_ROOM 0x20
 #define STATUS_IDLE 0x40
@@ -44,7 +50,7 @@ void console_init(void)
     arch_out8(UART_INTERRUPT_ENABLE, 0);
     arch_out8(UART_LINE, LINE_8N1);
     arch_out8(UART_FIFO, 0xc7);
-    arch_out8(UART_MODEM, 0x03);
+    arch_out8(UART_MODEM, MODEM_READY);
 }
 
 static void wait_for(uint8_t status)
@@ -72,6 +78,7 @@ void arch_console_write(const char *text, size_t bytes)
             put('\r');
         put(text[i]);
     }
+    screen_write(text, bytes);
 }
 
 void arch_debug_write(const char *text, size_t bytes)
@@ -87,6 +94,15 @@ size_t arch_console_read(char *text, size_t bytes)
     while (present && count < bytes && (arch_in8(UART_STATUS) & STATUS_RECEIVED))
         text[count++] = (char)arch_in8(UART_DATA);
     return count;
+}
+
+int arch_console_listen(struct irq *irq)
+{
+    int err = present ? ioapic_route(UART_ISA_LINE, irq) : -ENODEV;
+
+    if (!err)
+        arch_out8(UART_INTERRUPT_ENABLE, INTERRUPT_RECEIVED);
+    return err;
 }
 
 /* The status is in the last line that was printed; QEMU's own code only says that it got here. */

@@ -130,6 +130,7 @@ void cpu_bring_up(struct arch_cpu *cpu)
     set_control_registers();
     wrmsr(MSR_GS_BASE, (uintptr_t)cpu);
     wrmsr(MSR_FS_BASE, 0);
+    paging_init_cpu();
     traps_load();
     fpu_init_cpu();
     apic_init_cpu();

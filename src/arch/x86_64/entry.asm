@@ -32,6 +32,7 @@ VECTOR_IRQ_FIRST        equ 32
 VECTOR_SYSCALL          equ 0x100
 VECTOR_NMI              equ 2
 NMI_CARRY               equ X86_IST_SHIFT / 2
+FLAG_IF                 equ 1 << 9
 
 %macro SAVE_REGISTERS 0
         push    rax
@@ -130,6 +131,21 @@ exception_entry:
         mov     rsp, rbx
         jmp     arch_restore_frame
 
+; ---- after an interrupt of the app that asked for it (arch_notice): on the home stack, IF is 0 -----
+
+global x86_notice_entry
+align 16
+x86_notice_entry:
+        mov     rbx, rsp                ; the app's struct arch_frame
+        xor     ebp, ebp
+        mov     rdi, rsp
+        xor     esi, esi
+        sti
+        call    x86_app_fault
+        cli
+        mov     rsp, rbx
+        jmp     arch_restore_frame
+
 ; ---- the end of an NMI: still on its IST stack, whose top in the TSS is moved down ---------------
 ;
 ; What is left to load when the top moves back up is carried to the middle between the two tops. An
@@ -182,6 +198,7 @@ x86_syscall_entry:
         mov     rsp, [gs:CPU_HOME_TOP]
         push    KERNEL_DS
         push    qword [gs:CPU_SCRATCH0]
+        or      r11d, FLAG_IF           ; in ring 0 the app's popf can clear it; it comes back here at the latest
         push    r11
         push    KERNEL_CS
         push    rcx

@@ -19,6 +19,7 @@
 #define LEGACY_MXCSR 24
 #define CONTROL_DEFAULT 0x037f
 #define MXCSR_DEFAULT 0x1f80
+#define MXCSR_SETTABLE 0xffffu
 
 static uint32_t state_mask(void)
 {
@@ -63,6 +64,22 @@ void arch_fpu_save(void *area)
     if (x86_features.xsave)
         memset((char *)area + LEGACY_BYTES, 0, HEADER_BYTES);
     fpu_save(area);
+}
+
+/* Bits that are reserved would fault. */
+void arch_fpu_load(void *area)
+{
+    uint64_t *header = (uint64_t *)((char *)area + LEGACY_BYTES);
+    uint32_t mxcsr;
+
+    memcpy(&mxcsr, (char *)area + LEGACY_MXCSR, sizeof(mxcsr));
+    mxcsr &= MXCSR_SETTABLE;
+    memcpy((char *)area + LEGACY_MXCSR, &mxcsr, sizeof(mxcsr));
+    if (x86_features.xsave) {
+        header[0] &= state_mask();
+        memset(&header[1], 0, HEADER_BYTES - sizeof(header[0]));
+    }
+    fpu_restore(area);
 }
 
 void fpu_restore(const void *area)

@@ -69,6 +69,8 @@ uint64_t paging_entry_bits(unsigned access)
         bits |= ENTRY_NO_EXECUTE;
     if (access & ARCH_UNCACHED)
         bits |= ENTRY_UNCACHED;
+    else if (access & ARCH_COMBINED)
+        bits |= ENTRY_COMBINED;
     return bits;
 }
 
@@ -171,11 +173,13 @@ void arch_protect(uintptr_t va, size_t count, unsigned access)
 
 static unsigned access_of(uint64_t entry)
 {
+    uint64_t caching = entry & ENTRY_UNCACHED;
+
     if (!(entry & ENTRY_PRESENT))
         return 0;
     return ARCH_READ | (entry & ENTRY_WRITE ? ARCH_WRITE : 0) |
            (entry & ENTRY_NO_EXECUTE ? 0 : ARCH_EXEC) |
-           (entry & ENTRY_UNCACHED ? ARCH_UNCACHED : 0);
+           (caching == ENTRY_COMBINED ? ARCH_COMBINED : caching ? ARCH_UNCACHED : 0);
 }
 
 static bool lookup(uintptr_t va, uint64_t *phys, unsigned *access)
@@ -207,6 +211,27 @@ bool arch_lookup(uintptr_t va, uint64_t *phys, unsigned *access)
     bool found = lookup(va, phys, access);
     arch_irq_restore(irq);
     return found;
+}
+
+size_t arch_count_tables(uintptr_t va, uint64_t bytes)
+{
+    size_t count = 0;
+    bool irq = tables_lock();
+
+    for (uintptr_t at = va; at - va < bytes;) {
+        uint64_t *table = root(), span = 0;
+        for (unsigned level = 3; level > 0; level--) {
+            uint64_t entry = table[index_of(at, level)];
+            span = UINT64_C(1) << (PAGE_SHIFT + 9 * level);
+            if (!(entry & ENTRY_PRESENT) || (entry & ENTRY_LARGE))
+                break;
+            count += at == va || at % span == 0;
+            table = table_at(entry);
+        }
+        at = align_down(at, span) + span;
+    }
+    tables_unlock(irq);
+    return count;
 }
 
 static bool table_empty(const uint64_t *table)

@@ -112,8 +112,27 @@ static void map_section(const unsigned char *start, const unsigned char *end, un
     map_range(va, va - KERNEL_BASE, (uintptr_t)end - KERNEL_BASE, access, 0);
 }
 
+/* Of the eight kinds of memory that an entry may choose, the second, write-through, becomes
+ * write-combining; the others stay as they are after a reset (Intel SDM volume 3, 11.12). */
+#define PAT_VALUE UINT64_C(0x0007040600070106)
+
+void paging_init_cpu(void) { wrmsr(MSR_PAT, PAT_VALUE); }
+
+/* At the same place in a 2 MiB page as in physical memory, so that large pages fit. */
+static void map_screen(void)
+{
+    const struct boot_screen *screen = &boot_info.screen;
+    uint64_t end = screen->phys + (uint64_t)screen->pitch * screen->height;
+    uint64_t first = align_down(screen->phys, PAGE_BYTES);
+
+    if (screen->kind != BOOT_SCREEN_NONE)
+        map_range(SCREEN_WINDOW_BASE + first % MIB(2), first, align_up(end, PAGE_BYTES),
+                  ARCH_READ | ARCH_WRITE | ARCH_COMBINED, 1);
+}
+
 void paging_init(void)
 {
+    paging_init_cpu();
     x86_features.huge_pages =
         cpuid(0x80000000, 0).eax >= 0x80000001 && (cpuid(0x80000001, 0).edx & (1u << 26));
     root_phys = take_table_page();
@@ -128,5 +147,6 @@ void paging_init(void)
     if (!apic)
         apic = APIC_PHYS_DEFAULT;
     map_range(PORT_WINDOW_BASE, apic, apic + PAGE_BYTES, ARCH_READ | ARCH_WRITE | ARCH_UNCACHED, 0);
+    map_screen();
     write_cr3(root_phys);
 }

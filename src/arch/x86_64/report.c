@@ -23,6 +23,7 @@ noreturn_fn void arch_report(void *context)
         /* One is enough: who reports stops the other processors. */
         while (__atomic_exchange_n(&spare_taken, 1, __ATOMIC_SEQ_CST))
             __asm__ volatile("cli; hlt");
+        screen_distrust();
         top = (uintptr_t)(spare_stack + SPARE_BYTES);
     }
     __asm__ volatile("movq %0, %%rsp\n\t"

@@ -234,4 +234,5 @@ void arch_stop_others(void)
         arch_relax();
     /* Who did not answer is not waited for any more, by a flush least of all. */
     __atomic_store_n(&x86_online, self, __ATOMIC_SEQ_CST);
+    screen_alone();
 }

@@ -36,7 +36,7 @@ struct gate {
 
 static struct gate idt[VECTORS] __attribute__((aligned(4096)));
 
-extern const unsigned char x86_nmi_last_pop[], x86_nmi_iretq[];
+extern const unsigned char x86_nmi_last_pop[], x86_nmi_iretq[], x86_notice_entry[];
 extern const unsigned char x86_stubs[], x86_copy_start[], x86_copy_end[], x86_copy_fault[],
     arch_iretq[];
 extern const unsigned char kernel_text_start[], kernel_text_end[], kernel_data_start[],
@@ -167,6 +167,21 @@ static struct arch_frame *to_home_stack(const struct arch_frame *frame)
     copy->ss = KERNEL_DS;
     copy->rflags |= 0x202;
     return copy;
+}
+
+void arch_notice(struct arch_thread *thread)
+{
+    struct arch_frame *copy = (struct arch_frame *)thread->home_top - 1;
+
+    memcpy(copy, &thread->frame, sizeof(*copy));
+    copy->vector = ARCH_VECTOR_NOTICE;
+    copy->error = 0;
+    copy->rflags |= 0x202;
+    thread->frame.rip = (uintptr_t)x86_notice_entry;
+    thread->frame.rsp = (uintptr_t)copy;
+    thread->frame.rflags = 2;
+    thread->frame.cs = KERNEL_CS;
+    thread->frame.ss = KERNEL_DS;
 }
 
 const struct x86_watch_ops *x86_watch;

@@ -10,7 +10,7 @@
  *                                                  and constants are read-only here too
  *     ffffc00000000000  stack window, 1 TiB
  *     ffffd00000000000  window for device registers, 64 GiB
- *     ffffe00000000000  the port's own device registers (local APIC)
+ *     ffffe00000000000  the port's own device registers (local APIC); 1 GiB above, the screen
  *     ffffffff80000000  KERNEL_BASE: the image, its virtual address minus this is its physical one
  */
 #pragma once
@@ -23,6 +23,7 @@
 #define STACK_WINDOW_BASE UINT64_C(0xffffc00000000000)
 #define IO_WINDOW_BASE UINT64_C(0xffffd00000000000)
 #define PORT_WINDOW_BASE UINT64_C(0xffffe00000000000)
+#define SCREEN_WINDOW_BASE (PORT_WINDOW_BASE + GIB(1))
 
 /* Vectors. 0x20-0x2f are where the old interrupt controller's spurious ones would land. */
 enum {
@@ -105,6 +106,7 @@ extern struct x86_features x86_features;
 /* ---- instructions ---- */
 
 #define MSR_APIC_BASE 0x1bu
+#define MSR_PAT 0x277u
 #define MSR_EFER 0xc0000080u
 #define MSR_STAR 0xc0000081u
 #define MSR_LSTAR 0xc0000082u
@@ -180,9 +182,21 @@ struct boot_ram {
 };
 extern struct boot_ram boot_ram;
 void paging_init(void);
+void paging_init_cpu(void); /* what the bits of an entry mean, for the CPU that calls */
 
 /* console.c */
 void console_init(void);
+
+/*
+ * screen.c. screen_find(), before paging_init(), decides what boot_info.screen is and whether it can be
+ * used; after it screen_init(). From screen_alone() on only this CPU runs, as after arch_stop_others():
+ * what is written is painted at once. screen_distrust() is for a report whose painting failed.
+ */
+void screen_find(void);
+void screen_init(void);
+void screen_write(const char *text, size_t bytes);
+void screen_alone(void);
+void screen_distrust(void);
 
 /* fpu.c */
 void fpu_init_cpu(void);
@@ -203,6 +217,21 @@ extern const struct x86_watch_ops *x86_watch;
 /* acpi.c: before paging_init(), while the first 4 GiB are mapped. */
 #define ACPI_MEMORY_MAX 64
 void acpi_init(void);
+/* Which input of which I/O APIC a line of the old PC bus ends at; false: no I/O APIC is known. */
+struct acpi_route {
+    uint32_t phys, input;
+};
+bool acpi_isa_route(uint32_t line, struct acpi_route *out);
+
+/* ioapic.c: interrupts of an old PC line reach @irq. -ENODEV, -ENOMEM, -ENOSPC. */
+int ioapic_route(uint32_t line, struct irq *irq);
+
+/* What the machine has, as far as the firmware says; without a word of it, what every old PC has. */
+struct acpi_parts {
+    bool vga, cmos_clock;
+    uint16_t timer_port; /* a counter of 24 bits, 3579545 Hz; 0: none */
+};
+extern struct acpi_parts acpi_parts;
 
 /* cpu.c: what every processor does to itself; @cpu's stacks are set. */
 void cpu_bring_up(struct arch_cpu *cpu);

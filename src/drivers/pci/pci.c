@@ -2,6 +2,8 @@
 /* PCI configuration space through the ports, and the walk over all functions. */
 #include <drivers/pci/pci.h>
 
+#include <rt/spinlock.h>
+
 #define CONFIG_ADDRESS 0xcf8u
 #define CONFIG_DATA 0xcfcu
 #define CONFIG_ENABLE 0x80000000u
@@ -118,4 +120,14 @@ void pci_enable(const struct pci_device *device)
     uint16_t command = pci_read16(device, PCI_COMMAND);
 
     pci_write16(device, PCI_COMMAND, command | COMMAND_MEMORY | COMMAND_MASTER | COMMAND_NO_PIN);
+}
+
+void pci_cut_off(const struct pci_device *device)
+{
+    static struct spinlock lock = SPINLOCK_INIT;
+    bool irq = spin_lock(&lock);
+    uint16_t command = pci_read16(device, PCI_COMMAND);
+
+    pci_write16(device, PCI_COMMAND, command & (uint16_t)~COMMAND_MASTER);
+    spin_unlock(&lock, irq);
 }

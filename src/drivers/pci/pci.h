@@ -7,7 +7,7 @@
  *     while (pci_next(&scan, &device)) …
  *
  * Configuration goes through ports 0xcf8 and 0xcfc, which every PC has; the firmware has assigned
- * addresses and bus numbers. Used while booting, by one thread.
+ * addresses and bus numbers. Used while booting, by one thread, but for pci_cut_off().
  *
  * Sources: PCI Local Bus Specification 3.0, chapters 3.2.2.3.2, 6 and 6.8.2.
  */
@@ -41,6 +41,9 @@ uint32_t pci_find_cap(const struct pci_device *device, uint8_t id, uint32_t afte
 
 /* Lets the device answer memory accesses and master the bus; turns its pin interrupt off. */
 void pci_enable(const struct pci_device *device);
+
+/* The device masters the bus no more: it reads and writes no memory. Any context. */
+void pci_cut_off(const struct pci_device *device);
 
 /**
  * pci_map() - map a part of the memory that base register @bar describes, uncached.

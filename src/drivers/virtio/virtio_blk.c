@@ -4,9 +4,9 @@
  * are in flight; when the queue or the slots are full, bios wait in order and are started as others
  * finish.
  *
- * A request that is not finished after TIMEOUT_NS means that the device is gone: it is reset, so
- * that it touches no memory any more, and everything ends with -EIO from then on. So nothing waits
- * for ever.
+ * A request that is not finished after disk.timeout (boot line) means that the device is gone: it is
+ * reset, so that it touches no memory any more, and everything ends with -EIO from then on. So
+ * nothing waits for ever.
  */
 #include <drivers/virtio/virtio_blk_internal.h>
 
@@ -14,8 +14,8 @@
 #include <lib/errno.h>
 #include <rt/assert.h>
 #include <rt/log.h>
+#include <rt/param.h>
 
-#define TIMEOUT_NS (30 * NS_PER_S)
 #define ERRORS_TOLD 16u               /* then only every power of two */
 
 enum { TYPE_IN = 0, TYPE_OUT = 1, TYPE_FLUSH = 4 };
@@ -55,7 +55,7 @@ static void start(struct vblk *vblk, struct bio *bio)
     virtqueue_add(&vblk->queue, &chain, &slot->status, 1, true);
     virtqueue_push(&vblk->queue, &chain, slot);
 
-    bio->deadline_ns = arch_now_ns() + TIMEOUT_NS;
+    bio->deadline_ns = arch_now_ns() + params.disk_timeout * NS_PER_S;
     if (list_empty(&vblk->in_flight) && !vblk->watchdog.armed)
         timer_start(&vblk->watchdog, bio->deadline_ns);
     list_push_back(&vblk->in_flight, &bio->link);
@@ -154,16 +154,24 @@ static void vblk_interrupt(struct irq *irq)
     complete_all(&finished);
 }
 
-/* Lock held. */
+/*
+ * Lock held. After the reset the device reads and writes nothing any more, so the memory of these
+ * requests can go back to its owners; one that does not reset is cut off from the bus instead. The
+ * message comes first and straight to the console: an emulator may wait in the reset for what it
+ * itself waits for.
+ */
 static void give_up(struct vblk *vblk, struct list *finished)
 {
     struct bio *oldest = list_first(&vblk->in_flight, struct bio, link);
 
     vblk->dead = true;
-    bool quiet = virtio_reset(&vblk->virtio);
-    log_error("%s: no answer to a %s at sector %lu for %lu s: the disk is given up%s",
-              vblk->bdev.name, op_name(oldest->op), oldest->sector, TIMEOUT_NS / NS_PER_S,
-              quiet ? "" : " (and it does not reset)");
+    console_printf("%s: no answer to a %s at sector %lu for %lu s: the disk is given up\n",
+                   vblk->bdev.name, op_name(oldest->op), (unsigned long)oldest->sector,
+                   (unsigned long)params.disk_timeout);
+    if (!virtio_reset(&vblk->virtio)) {
+        log_error("%s: it does not reset, and is cut off from the bus", vblk->bdev.name);
+        pci_cut_off(&vblk->virtio.pci);
+    }
     list_splice_back(finished, &vblk->in_flight);
     list_splice_back(finished, &vblk->waiting);
     struct bio *bio;

@@ -4,8 +4,13 @@
 
 static int char_open(struct inode *inode, struct file *file)
 {
-    file->private = chardev_by_dev(inode->rdev);
-    return file->private ? 0 : -ENXIO;
+    struct chardev *dev = chardev_by_dev(inode->rdev);
+
+    if (!dev)
+        return -ENXIO;
+    file->private = dev;
+    file->stream = dev->stream;
+    return 0;
 }
 
 static ssize_t char_read(struct file *file, void *dst, size_t bytes, uint64_t offset)

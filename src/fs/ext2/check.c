@@ -48,7 +48,7 @@ static const char *const ro_compat_names[32] = {
     [14] = "shared_blocks", [15] = "verity",   [16] = "orphan_present",
 };
 
-/* Says which feature it is that @unknown has and we do not; false if there is one. */
+/* Says which features they are that @unknown has and we do not; false if there is one. */
 static bool features_known(const struct ext2_fs *fs, uint32_t unknown, const char *kind,
                            const char *const names[32])
 {
@@ -63,7 +63,6 @@ static bool features_known(const struct ext2_fs *fs, uint32_t unknown, const cha
             console_printf("ext2: %s: refused: unknown %s feature, bit %u\n", fs->source, kind,
                            bit);
     }
-    console_printf("ext2: %s: `%s DEVICE` makes one that works\n", fs->source, MKE2FS_LINE);
     return false;
 }
 
@@ -139,13 +138,14 @@ static int check_features(struct ext2_fs *fs, const struct ext2_super_disk *disk
     }
     bool known =
         features_known(fs, fs->incompat & ~EXT2_INCOMPAT_FILETYPE, "incompatible", incompat_names);
-    if (known)
-        known = features_known(fs, fs->compat & ~COMPAT_IGNORED, "compatible", compat_names);
-    if (known && !read_only)
-        known = features_known(fs, fs->ro_compat & ~RO_COMPAT_KNOWN, "read-only compatible",
-                               ro_compat_names);
-    if (!known)
+    known &= features_known(fs, fs->compat & ~COMPAT_IGNORED, "compatible", compat_names);
+    if (!read_only)
+        known &= features_known(fs, fs->ro_compat & ~RO_COMPAT_KNOWN, "read-only compatible",
+                                ro_compat_names);
+    if (!known) {
+        console_printf("ext2: %s: `%s DEVICE` makes one that works\n", fs->source, MKE2FS_LINE);
         return -EINVAL;
+    }
     if (disk->revision == 1 && disk->last_orphan && !read_only)
         return wrong(fs, "a journal left deleted inodes behind, run e2fsck; first of them",
                      disk->last_orphan);

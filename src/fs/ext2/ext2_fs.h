@@ -128,6 +128,7 @@ struct ext2_fs {
     uint64_t flushed_seq;  /* atomic: those that a flush has covered */
 
     bool damaged;         /* something on the disk contradicts itself */
+    int data_error;       /* atomic: -EIO while a file's data cannot be written */
     bool frozen;          /* damaged, and the superblock says: then no more changes */
     uint64_t log_next_ns; /* when the next complaint may be printed */
     uint32_t log_suppressed;
@@ -185,6 +186,7 @@ struct ext2_inode {
 
     uint64_t changed_seq; /* change_seq of the last change that needs a full sync */
     bool stale;           /* newer than what is in the table's buffer */
+    bool unwritten;       /* its data could not be written when it was tried last */
     /* list_lock */
     bool dirty;     /* in fs->dirty */
     bool dirty_ref; /* which then holds a reference */
@@ -305,6 +307,14 @@ int ext2_trim_to_size(struct ext2_inode *ei);
 
 /* ---- file.c ---- */
 extern const struct mapping_ops ext2_mapping_ops;
+/* Writers help when too much is dirty; their data is safe in memory either way. */
+void ext2_relieve(struct ext2_inode *ei);
+
+/* ---- mapped.c ---- */
+int ext2_map_page(struct inode *inode, uint64_t index, bool write, struct page_into *into);
+void ext2_unmap_page(struct inode *inode, uint64_t index);
+void ext2_page_cleans(struct mapping *mapping, struct cpage *page);
+void ext2_page_leaves(struct mapping *mapping, struct cpage *page);
 ssize_t ext2_read_at(struct inode *inode, void *dst, size_t bytes, uint64_t offset);
 ssize_t ext2_write_at(struct inode *inode, const void *src, size_t bytes, uint64_t offset);
 int ext2_truncate(struct inode *inode, uint64_t size);
@@ -349,7 +359,11 @@ void ext2_drop_link(struct ext2_inode *victim);
 int ext2_may_remove(const struct ext2_inode *dir, const struct ext2_inode *victim);
 
 /* ---- sync.c ---- */
+/* Everything but data that the device does not take: that stays dirty and is for its file's fsync.
+ */
 int ext2_sync_fs(struct ext2_fs *fs);
+/* The same, and -EIO if there is such data. */
+int ext2_sync_all(struct ext2_fs *fs);
 int ext2_sync_super(struct super *super);
 /* A full sync if the last one is a while ago, or much is dirty. */
 int ext2_write_some(struct super *super);

@@ -65,6 +65,8 @@ const struct mapping_ops ext2_mapping_ops = {
     .read_page = read_page,
     .write_page = write_page,
     .start_read = start_read,
+    .page_cleans = ext2_page_cleans,
+    .page_leaves = ext2_page_leaves,
 };
 
 ssize_t ext2_read_at(struct inode *inode, void *dst, size_t bytes, uint64_t offset)
@@ -179,8 +181,7 @@ static int write_inside(struct ext2_inode *ei, const void *src, uint32_t bytes, 
     return err;
 }
 
-/* Writers help when too much is dirty; their data is safe in memory either way. */
-static void relieve(struct ext2_inode *ei)
+void ext2_relieve(struct ext2_inode *ei)
 {
     if (mapping_dirty_many())
         write_back_kick(ei->inode.super);
@@ -228,7 +229,7 @@ ssize_t ext2_write_at(struct inode *inode, const void *src, size_t bytes, uint64
             break;
         done += part;
     }
-    relieve(ei);
+    ext2_relieve(ei);
     return done ? (ssize_t)done : err;
 }
 

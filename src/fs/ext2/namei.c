@@ -185,6 +185,8 @@ const struct inode_ops ext2_dir_ops = {
 
 const struct inode_ops ext2_file_ops = {
     .read_at = ext2_read_at,
+    .map_page = ext2_map_page,
+    .unmap_page = ext2_unmap_page,
     .write_at = ext2_write_at,
     .truncate = ext2_truncate,
     .setattr = ext2_setattr,

@@ -155,7 +155,7 @@ static void put_super(struct super *super)
 {
     struct ext2_fs *fs = ext2_of_super(super);
     if (!super->read_only) {
-        int err = ext2_sync_fs(fs);
+        int err = ext2_sync_all(fs);
         uint16_t state = fs->disk->state;
         if (fs->damaged)
             state |= EXT2_STATE_ERROR;

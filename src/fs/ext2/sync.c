@@ -25,6 +25,10 @@
  *
  * A failure ends the sync where it is: what was not written is still dirty or pinned, nothing was
  * given back, and the next sync begins anew. Nothing is recorded about it. fsync is in fsync.c.
+ *
+ * One kind of failure holds up nobody else: data that the device does not take. It stays dirty, is
+ * tried again by the next sync, and is reported by the fsync of its own file; the names, inodes and
+ * blocks of all files go on being written.
  */
 #include <fs/ext2/ext2_fs.h>
 #include <rt/heap.h>
@@ -79,15 +83,22 @@ static struct ext2_inode *next_file(struct ext2_fs *fs, uint64_t round)
     return found;
 }
 
-/* data_lock held: of two walks at once each would take the other's marks for files not seen yet, for ever. */
+/*
+ * data_lock held: of two walks at once each would take the other's marks for files not seen yet, for ever.
+ * An error that is not the device's (no stack, no memory) ends it.
+ */
 static int walk_files(struct ext2_fs *fs)
 {
     struct ext2_inode *ei;
     uint64_t round = ++fs->sync_round;
     int err = 0;
     while (!err && (ei = next_file(fs, round))) {
+        uint64_t mark = io_refusal_mark();
         err = mapping_write_back(&ei->mapping, 0, UINT64_MAX);
         ext2_wrote(fs);
+        ei->unwritten = err != 0;
+        if (err == -EIO && !io_refused_since(mark))
+            err = 0;
         inode_put(&ei->inode);
     }
     return err;
@@ -286,21 +297,23 @@ static int release_freed(struct ext2_fs *fs)
 
 /* ---- all of it ---- */
 
-/* All is on the disk: inodes with a name leave the list. */
-static void clean_inodes(struct ext2_fs *fs)
+/* Inodes with a name leave the list, but for those whose data is not on the disk: -EIO. */
+static int clean_inodes(struct ext2_fs *fs)
 {
+    bool unwritten = false;
     for (;;) {
         struct ext2_inode *ei, *found = NULL;
         bool irq = spin_lock(&fs->list_lock);
         list_for_each (ei, &fs->dirty, dirty_link) {
-            if (ei->inode.nlink) {
+            unwritten |= ei->unwritten;
+            if (ei->inode.nlink && !ei->unwritten) {
                 found = ei;
                 break;
             }
         }
         spin_unlock(&fs->list_lock, irq);
         if (!found)
-            return;
+            return unwritten ? -EIO : 0;
         ext2_unmark(found);
     }
 }
@@ -332,7 +345,7 @@ static int sync_closed(struct ext2_fs *fs)
     if (!err)
         err = ext2_flush(fs);
     if (!err) {
-        clean_inodes(fs);
+        __atomic_store_n(&fs->data_error, clean_inodes(fs), __ATOMIC_RELAXED);
         __atomic_store_n(&fs->synced_seq, seq, __ATOMIC_RELEASE);
     }
     return err;
@@ -351,7 +364,13 @@ int ext2_sync_fs(struct ext2_fs *fs)
     return err;
 }
 
-int ext2_sync_super(struct super *super) { return ext2_sync_fs(ext2_of_super(super)); }
+int ext2_sync_all(struct ext2_fs *fs)
+{
+    int err = ext2_sync_fs(fs);
+    return err ? err : __atomic_load_n(&fs->data_error, __ATOMIC_RELAXED);
+}
+
+int ext2_sync_super(struct super *super) { return ext2_sync_all(ext2_of_super(super)); }
 
 /* Each deletion kicks write-back, which evicts; that alone is no reason for a sync. */
 #define SYNC_INTERVAL_NS (NS_PER_S + NS_PER_S / 2)
@@ -363,7 +382,7 @@ int ext2_write_some(struct super *super)
     if (now < fs->next_sync_ns && !mapping_dirty_many())
         return 0;
     fs->next_sync_ns = now + SYNC_INTERVAL_NS;
-    return ext2_sync_fs(fs);
+    return ext2_sync_all(fs);
 }
 
 bool ext2_sync_frees(struct ext2_fs *fs)

@@ -5,11 +5,13 @@
  * the attribute's store().
  */
 #include <fs/sysfs/internal.h>
+#include <lib/bits.h>
 #include <lib/string.h>
 #include <rt/heap.h>
 #include <rt/page.h>
 
-#define TEXT_ORDER_MAX 6u /* 256 KiB */
+#define TEXT_ORDER_MAX 9u /* 2 MiB */
+#define TEXT_TAIL_BYTES 48u
 #define VALUE_BYTES_MAX 4096u
 
 struct open_text {
@@ -43,25 +45,53 @@ static void file_close(struct inode *inode, struct file *file)
     heap_free(open);
 }
 
-/* Made again with twice the room as long as it was cut. */
+/* Room for @bytes and a bit more, or as much as there is; the text that was there is gone. */
+static int make_room(struct open_text *open, size_t bytes)
+{
+    unsigned wanted = log2_ceil(div_round_up(bytes + bytes / 8, PAGE_BYTES));
+    unsigned order = MIN(wanted, TEXT_ORDER_MAX);
+    char *room = page_alloc(order);
+
+    while (!room && order > (open->text ? open->order + 1 : 0))
+        room = page_alloc(--order);
+    if (!room)
+        return -ENOMEM;
+    if (open->text)
+        page_free(open->text, open->order);
+    open->text = room;
+    open->order = order;
+    return 0;
+}
+
+/* What did not fit is said in the last line. */
+static void tell_cut(struct open_text *open, struct strbuf *out)
+{
+    size_t lines = out->lines_cut;
+
+    while (out->length && (out->text[out->length - 1] != '\n' || out->size - out->length < TEXT_TAIL_BYTES))
+        lines += out->text[--out->length] == '\n';
+    strbuf_printf(out, "... %lu more lines\n", lines);
+    open->length = out->length;
+}
+
+/* Made again with more room while it was cut and there is more. */
 static int make_text(struct open_text *open, const struct attr *attr)
 {
-    for (unsigned order = open->text ? open->order : 0;; order++) {
+    int err = open->text ? 0 : make_room(open, PAGE_BYTES / 2);
+
+    if (err)
+        return err;
+    for (;;) {
         struct strbuf out;
-        if (!open->text || order != open->order) {
-            char *room = page_alloc(order);
-            if (!room)
-                return -ENOMEM;
-            if (open->text)
-                page_free(open->text, open->order);
-            open->text = room;
-            open->order = order;
-        }
-        strbuf_init(&out, open->text, (size_t)PAGE_BYTES << order);
+        strbuf_init(&out, open->text, (size_t)PAGE_BYTES << open->order);
         attr->ops->show(attr, &out);
         open->length = out.length;
-        if (!out.cut || order == TEXT_ORDER_MAX)
+        if (!out.cut)
             return 0;
+        if (open->order == TEXT_ORDER_MAX || make_room(open, out.length + out.bytes_cut + 1)) {
+            tell_cut(open, &out);
+            return 0;
+        }
     }
 }
 

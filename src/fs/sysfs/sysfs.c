@@ -4,11 +4,13 @@
  * Names can't be made or removed through it; files are in file.c. The tree belongs to the machine,
  * not to a mount: it is there before sysfs is mounted and may be mounted more than once.
  */
+#include <block/mapping.h>
 #include <fs/sysfs/internal.h>
 #include <fs/sysfs/sysfs.h>
 #include <lib/string.h>
 #include <rt/cpu.h>
 #include <rt/heap.h>
+#include <rt/memory_sys.h>
 #include <rt/node.h>
 #include <rt/stack.h>
 #include <rt/xstack.h>
@@ -221,6 +223,12 @@ static int mount(struct super *super, const char *options)
         err = sysfs_add_group("stack/cache", stack_cache_attrs);
     if (!err)
         err = sysfs_add_group("stack/growth", stack_growth_attrs);
+    if (!err)
+        err = sysfs_add_group("stack", stack_memory_attrs);
+    if (!err)
+        err = sysfs_add_group("memory", memory_attrs);
+    if (!err)
+        err = sysfs_add_group("memory", page_cache_attrs);
     if (!err)
         err = sysfs_add_group("smp", smp_attrs);
     if (!err)

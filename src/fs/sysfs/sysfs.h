@@ -16,3 +16,6 @@ extern const struct fs_type sysfs_fs_type;
  * Errors:  -EEXIST a name is taken; -ENOMEM. What was added before the error stays.
  */
 int sysfs_add_group(const char *dir, const struct attr *const *attrs);
+
+/* The direct block devices that there are now, under block/. Context: thread, once. -ENOMEM. */
+int sysfs_add_block_devices(void);

@@ -86,10 +86,37 @@ static ssize_t file_write(struct inode *inode, const void *src, size_t bytes, ui
     return done ? (ssize_t)done : err;
 }
 
+/* A hole gets its page also to be read, so that all mappings see one and the same. */
+static int file_map_page(struct inode *inode, uint64_t index, bool write, struct page_into *into)
+{
+    struct tmpfs_inode *file = tmpfs_inode(inode);
+    char *page;
+    int err = -ENXIO;
+
+    mutex_lock(&file->data_lock);
+    if (index < div_round_up(inode->size, TMPFS_PAGE_BYTES))
+        err = page_for_write(file, index, &page);
+    if (!err) {
+        if (write)
+            inode_touch(inode, true);
+        into->ops->page_ready(into, page);
+    }
+    mutex_unlock(&file->data_lock);
+    return err;
+}
+
+/* A page stays as long as the file, and that as long as it is mapped. */
+static void file_unmap_page(struct inode *inode, uint64_t index)
+{
+    (void)inode;
+    (void)index;
+}
+
 /* Pages from @index on go. */
 static void drop_pages(struct tmpfs_inode *file, uint64_t index)
 {
     while (page_tree_next(&file->tree, &index)) {
+        inode_page_leaving(&file->inode, index);
         tmpfs_page_free(file->inode.super, page_tree_remove(&file->tree, index));
         file->inode.blocks -= TMPFS_PAGE_BYTES / 512;
     }
@@ -135,6 +162,8 @@ const struct inode_ops tmpfs_file_ops = {
     .read_at = file_read,
     .write_at = file_write,
     .truncate = file_truncate,
+    .map_page = file_map_page,
+    .unmap_page = file_unmap_page,
     .setattr = tmpfs_setattr,
 };
 

@@ -21,8 +21,10 @@
 static void no_app(struct arch_frame *frame) { (void)frame, abort(); }
 static void no_app_fault(struct arch_frame *frame, uintptr_t address) { (void)frame, (void)address, abort(); }
 static bool never_stops(void) { return false; }
+static bool never_has_notice(struct thread *thread) { (void)thread; return false; }
 const struct app_ops app_ops = {
-    .app_syscall = no_app, .app_fault_taken = no_app_fault, .app_must_stop = never_stops};
+    .app_syscall = no_app, .app_fault_taken = no_app_fault, .app_must_stop = never_stops,
+    .app_has_notice = never_has_notice};
 
 void rt_boot(uint64_t memory_bytes, const char *parameters)
 {

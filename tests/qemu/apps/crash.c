@@ -26,9 +26,13 @@ static void execute_data(void)
 
 static void divide(void) { zero = 5 / zero; }
 static void invalid(void) { __asm__ volatile("ud2"); }
+static void halt(void) { __asm__ volatile("hlt"); }
 static void breakpoint(void) { __asm__ volatile("int3"); }
 static void non_canonical(void) { *(volatile char *)(0x8000000000000000ul + nowhere) = 0; }
-static void kernel_write(void) { ((void (*)(void))0xffff800000000000ul)(); }
+static void kernel_call(void) { ((void (*)(void))0xffff800000000000ul)(); }
+
+/* At the address that the environment names. */
+static void kernel_write(void) { *(volatile char *)strtoul(getenv("AT"), NULL, 16) = 0; }
 
 #pragma GCC diagnostic ignored "-Winfinite-recursion"
 static __attribute__((noinline)) int recurse(int depth)
@@ -66,6 +70,29 @@ static void thread(void)
     pthread_join(t, NULL);
 }
 
+static void *thread_overflow(void *unused)
+{
+    zero = recurse(0);
+    return unused;
+}
+
+static void overflowing_thread(void)
+{
+    pthread_t t;
+    pthread_create(&t, NULL, thread_overflow, NULL);
+    pthread_join(t, NULL);
+}
+
+/* The C library sees it, and crashes by an instruction that no program may execute. */
+#pragma GCC diagnostic ignored "-Wuse-after-free"
+static void heap_twice(void)
+{
+    char *volatile a = malloc(40), *volatile b = malloc(40);
+    free(a);
+    free(a);
+    free(b);
+}
+
 static void aborts(void) { abort(); }
 static void terminate(void) { kill(getpid(), SIGTERM); }
 
@@ -78,13 +105,16 @@ static void ignored(void)
     raise(SIGUSR2);
 }
 
-static void on_signal(int signal) { (void)signal; }
+static volatile sig_atomic_t signals_seen;
+static void on_signal(int signal) { signals_seen += signal; }
 
 static void handled(void)
 {
     signal(SIGUSR1, on_signal);
     signal(SIGUSR1, on_signal);
     raise(SIGUSR1);
+    printf("crash: the handler saw %d\n", (int)signals_seen);
+    exit(0);
 }
 
 static void blocked(void)
@@ -116,9 +146,10 @@ static void out_of_memory(void)
 static const struct { const char *name; void (*run)(void); } ways[] = {
     {"null-read", null_read}, {"null-write", null_write}, {"null-call", null_call},
     {"write-text", write_text}, {"locked-write-text", locked_write_text}, {"execute-data", execute_data},
-    {"divide", divide}, {"invalid", invalid}, {"breakpoint", breakpoint},
-    {"non-canonical", non_canonical}, {"kernel-call", kernel_write}, {"stack-overflow", stack_overflow},
+    {"divide", divide}, {"invalid", invalid}, {"breakpoint", breakpoint}, {"halt", halt},
+    {"non-canonical", non_canonical}, {"kernel-call", kernel_call}, {"kernel-write", kernel_write}, {"stack-overflow", stack_overflow},
     {"lost-stack", lost_stack}, {"bad-stack", bad_stack}, {"bad-return", bad_return}, {"thread", thread},
+    {"thread-overflow", overflowing_thread}, {"heap-twice", heap_twice},
     {"abort", aborts}, {"terminate", terminate}, {"ignored", ignored}, {"handled", handled},
     {"blocked", blocked}, {"out-of-memory", out_of_memory},
 };

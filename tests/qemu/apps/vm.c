@@ -157,7 +157,7 @@ static void test_hidden(void)
     OK(mprotect(p + PAGE, PAGE, PROT_NONE));
     FAILS(read(zero, p + PAGE, 16), EFAULT);
     EQUAL(read(zero, p + PAGE - 16, 16), 16);
-    FAILS(read(zero, p + PAGE - 16, 32), EFAULT);
+    EQUAL(read(zero, p + PAGE - 16, 32), 16);
     FAILS(syscall(SYS_uname, p + PAGE), EFAULT);
     OK(mprotect(p, 4 * PAGE, PROT_READ));
     FAILS(syscall(SYS_uname, p + 2 * PAGE), EFAULT);
@@ -240,13 +240,12 @@ static void test_files(const char *folder)
     EQUAL(pwrite(fd, "end", 3, 2 * (long)MIB - 3), 3);
     p = mmap(NULL, 2 * MIB, PROT_READ, MAP_SHARED, fd, 0);
     CHECK(p != MAP_FAILED && p[0] == 0 && memcmp(p + 2 * MIB - 3, "end", 3) == 0);
-    FAILS(madvise(p, PAGE, MADV_DONTNEED), EINVAL);
+    OK(madvise(p, 2 * MIB, MADV_DONTNEED)); /* it comes back from the file */
+    CHECK(memcmp(p + 2 * MIB - 3, "end", 3) == 0);
     OK(msync(p, PAGE, MS_SYNC));
     OK(munmap(p, 2 * MIB));
-    CHECK(mmap(NULL, PAGE, RW, MAP_SHARED, fd, 0) == MAP_FAILED && errno == ENODEV);
-    p = mmap(NULL, 4 * PAGE, RW, MAP_PRIVATE, fd, 2 * MIB); /* behind the end: zero here */
-    CHECK(p != MAP_FAILED && p[0] == 0);
-    p[0] = 1;
+    p = mmap(NULL, 4 * PAGE, RW, MAP_PRIVATE, fd, 2 * MIB); /* behind the end: not to be touched */
+    CHECK(p != MAP_FAILED);
     OK(munmap(p, 4 * PAGE));
     OK(close(fd));
     fd = OK(open(path, O_WRONLY));
