@@ -386,14 +386,24 @@ struct deepest_visitor {
 static void see_depth(const struct stack_visitor *visitor, struct stack *stack)
 {
     const struct deepest_visitor *v = container_of(visitor, const struct deepest_visitor, visitor);
-    if (stack->kind <= STACK_OWN)
-        *v->deepest = MAX(*v->deepest, stack_measure(stack));
+    if (stack->kind > STACK_OWN)
+        return;
+    /* With interrupts off no flush ends, so no frame found here is freed and no slot used again. Who unmaps the stack says
+       that it is gone before its frames hold anything else. */
+    bool irq = arch_irq_save();
+    size_t used = MAX((size_t)(stack->top - lowest_used(stack)), (size_t)stack->deepest);
+    bool live = __atomic_load_n(&stack->state, __ATOMIC_ACQUIRE) != STACK_GONE;
+    arch_irq_restore(irq);
+    if (live)
+        *v->deepest = MAX(*v->deepest, used);
 }
 
 size_t stack_deepest(void)
 {
-    size_t deepest = __atomic_load_n(&deepest_ever, __ATOMIC_RELAXED);
+    size_t deepest = 0;
     const struct deepest_visitor v = {.visitor = {.see = see_depth}, .deepest = &deepest};
     stack_for_each(&v.visitor);
+    /* Those that went meanwhile have been counted there. */
+    deepest = MAX(deepest, (size_t)__atomic_load_n(&deepest_ever, __ATOMIC_ACQUIRE));
     return MAX(deepest, stack_outside_deepest());
 }
