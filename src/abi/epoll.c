@@ -38,7 +38,15 @@ struct entry {
 struct epoll {
     struct mutex lock;
     struct list entries;              /* lock */
+    bool missed;                      /* atomic: somebody could not look, since the lock was taken */
 };
+
+static void unlock(struct epoll *e)
+{
+    mutex_unlock(&e->lock);
+    if (__atomic_exchange_n(&e->missed, false, __ATOMIC_SEQ_CST))
+        vfs_events_changed();
+}
 
 static void epoll_close(struct inode *inode, struct file *file)
 {
@@ -155,7 +163,9 @@ SYSCALL(epoll_ctl)
         struct epoll *e = epoll->private;
         mutex_lock(&e->lock);
         error = change_locked(e, args->a[1], (int)args->a[2], file, &event);
-        mutex_unlock(&e->lock);
+        unlock(e);
+        if (!error && args->a[1] != EPOLL_DELETE)
+            vfs_events_changed();     /* it may be ready, and others wait already */
     }
     file_put(file);
 out_epoll:
@@ -199,8 +209,11 @@ static long epoll_look(struct watch *watch)
     uint64_t changes = __atomic_load_n(&vfs_events_count, __ATOMIC_SEQ_CST);
     long count = 0;
 
-    if (!mutex_trylock(&e->lock))
-        return 0;
+    if (!mutex_trylock(&e->lock)) {
+        __atomic_store_n(&e->missed, true, __ATOMIC_SEQ_CST);
+        if (!mutex_trylock(&e->lock))
+            return 0;                 /* who has the lock looks at `missed` once it is free */
+    }
     list_for_each_safe(x, next, &e->entries, link) {
         struct file *file = fd_get(x->fd);
         if (file == x->file && !is_spent(x) && count < w->most) {
@@ -214,7 +227,7 @@ static long epoll_look(struct watch *watch)
         if (file)
             file_put(file);
     }
-    mutex_unlock(&e->lock);
+    unlock(e);
     return count;
 }
 
