@@ -30,7 +30,7 @@ struct epoll_event {
 struct entry {
     struct list link;
     int fd;
-    const struct file *file;          /* not referenced: only compared */
+    uint64_t serial;                  /* of its file, which is not referenced and may be gone */
     struct epoll_event event;
     uint64_t seen;                    /* vfs_events_count when it was last reported */
 };
@@ -106,7 +106,7 @@ static struct entry *find_locked(const struct epoll *e, int fd, const struct fil
     struct entry *x;
 
     list_for_each(x, &e->entries, link)
-        if (x->fd == fd && x->file == file)
+        if (x->fd == fd && x->serial == file->serial)
             return x;
     return NULL;
 }
@@ -130,7 +130,7 @@ static long change_locked(struct epoll *e, uint64_t operation, int fd, const str
         if (!x)
             return -ENOMEM;
         x->fd = fd;
-        x->file = file;
+        x->serial = file->serial;
         list_push_back(&e->entries, &x->link);
     }
     x->event = *event;
@@ -216,11 +216,12 @@ static long epoll_look(struct watch *watch)
     }
     list_for_each_safe(x, next, &e->entries, link) {
         struct file *file = fd_get(x->fd);
-        if (file == x->file && !is_spent(x) && count < w->most) {
+        bool same = file && file->serial == x->serial;
+        if (same && !is_spent(x) && count < w->most) {
             uint32_t events = events_of(x, file, changes);
             if (events)
                 w->ready[count++] = (struct epoll_event){events, x->event.data};
-        } else if (file != x->file) {
+        } else if (!same) {
             list_remove(&x->link);
             heap_free(x);
         }
