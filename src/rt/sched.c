@@ -194,10 +194,8 @@ static void schedule(void)
     spin_lock(&cpu->run_lock);
     struct thread *next = next_for(cpu, prev, true);
     spin_unlock(&cpu->run_lock, false);
-    if (next) {
-        timer_rearm();
+    if (next)
         arch_switch(&prev->arch, &next->arch);
-    }
     arch_irq_restore(irq);
 }
 
@@ -242,7 +240,8 @@ struct arch_thread *sched_preempt(void)
     }
     struct thread *next = next_for(cpu, prev, stops);
     spin_unlock(&cpu->run_lock, false);
-    timer_rearm();
+    if (!next)
+        timer_rearm();
     if (cpu_count > 1)
         wake_idle_cpu(cpu);
     if (!next)
@@ -264,6 +263,7 @@ void sched_switched(struct arch_thread *prev_arch, struct arch_thread *next_arch
     next->started_ns = now;
     next->switches++;
     this_cpu()->xstack.elsewhere_left = 0;
+    timer_rearm();                    /* idle has no slice, so not before it is known who runs */
     bool dead = prev->state == THREAD_DEAD, moving = prev->moving;
     stack_switched(prev, next);
     __atomic_store_n(&prev->on_cpu, false, __ATOMIC_RELEASE);
@@ -465,12 +465,18 @@ void thread_kick_all(void)
             arch_ipi_reschedule(i);
 }
 
-static bool any_to_run(struct cpu *cpu)
+/*
+ * Before the CPU halts: from here on it has to be told again. What it had told itself, or been told, may have been stolen
+ * since, and a need_resched that stays would keep others from telling it ever.
+ */
+static bool nothing_to_run(struct cpu *cpu)
 {
     spin_lock(&cpu->run_lock);
-    bool any = first_to_run(cpu);
+    bool nothing = !first_to_run(cpu);
+    if (nothing)
+        cpu->need_resched = false;
     spin_unlock(&cpu->run_lock, false);
-    return any;
+    return nothing;
 }
 
 noreturn_fn void sched_idle_loop(void)
@@ -480,8 +486,8 @@ noreturn_fn void sched_idle_loop(void)
         struct cpu *cpu = this_cpu();
         if (list_empty(&cpu->ready) && cpu_count > 1)
             steal(cpu);
-        bool short_of_pages = stack_grow_idle();
-        if (list_empty(&cpu->ready) || (short_of_pages && !any_to_run(cpu)))
+        stack_grow_idle();
+        if (nothing_to_run(cpu))
             arch_idle();
         arch_irq_enable();
         if (!list_empty(&cpu->ready))

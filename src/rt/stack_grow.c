@@ -220,20 +220,19 @@ bool stack_grow_may_run(const struct cpu *cpu, const struct thread *thread)
            grow_cpus[cpu->arch.index].count >= stack_grow_need();
 }
 
-bool stack_grow_idle(void)
+void stack_grow_idle(void)
 {
     struct grow_cpu *g = &grow_cpus[this_cpu()->arch.index];
     if (!stack_grow_need())
-        return false;
+        return;
     if (!g->ready)
         grow_cpu_prepare(g);
     fill_pool(g);
     if (g->count >= stack_grow_need())
-        return false;
+        return;
     g->counts.pool_low++;
     if (!g->retry.armed)
         timer_start(&g->retry, arch_now_ns() + NS_PER_MS);
-    return true;
 }
 
 /* ---- what others see ---- */

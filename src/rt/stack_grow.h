@@ -27,9 +27,8 @@ void stack_switched(struct thread *prev, struct thread *next);
 
 /* Whether this CPU has pages enough to run @thread. Interrupts off. */
 bool stack_grow_may_run(const struct cpu *cpu, const struct thread *thread);
-/* In the idle loop, interrupts off: fills the pool, or sees to it that somebody finds pages. True: the pool is
- * short. */
-bool stack_grow_idle(void);
+/* In the idle loop, interrupts off: fills the pool, or sees to it that somebody finds pages. */
+void stack_grow_idle(void);
 
 /* A stack that grows is about to be unmapped: nobody else has its entries when this returns. May sleep. */
 void stack_grow_forget(struct stack *stack);

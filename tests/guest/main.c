@@ -6,6 +6,7 @@
 #include <rt/log.h>
 #include <rt/machine.h>
 #include <rt/param.h>
+#include <rt/thread.h>
 
 static unsigned failures;
 
@@ -25,10 +26,34 @@ uint64_t guest_number(uint64_t otherwise)
     return number;
 }
 
+struct thread_count {
+    struct thread_visitor visitor;
+    const struct thread_def *def;
+    uint32_t *count;
+};
+
+static void count_thread(const struct thread_visitor *visitor, struct thread *thread)
+{
+    const struct thread_count *c = container_of(visitor, const struct thread_count, visitor);
+    *c->count += thread->def == c->def;
+}
+
+void guest_wait_gone(const struct thread_def *def)
+{
+    uint32_t count = 1;
+    const struct thread_count c = {.visitor = {.visit = count_thread}, .def = def, .count = &count};
+    for (uint64_t end = arch_now_ns() + 120 * NS_PER_S; count && arch_now_ns() < end;) {
+        thread_sleep_ns(NS_PER_MS);
+        count = 0;
+        thread_for_each(&c.visitor);
+    }
+    CHECK(count == 0 && "threads that have ended are freed");
+}
+
 static const struct guest_case *const check_tables[] = {
     guest_checks, guest_smp_checks, guest_entry_checks, guest_iretq_checks, guest_stack_checks, guest_grow_checks,
     guest_stale_checks, guest_grow_costs, guest_numa_checks, guest_extra_checks, guest_every_stack_checks,
-    guest_counter_checks, guest_lazy_checks,
+    guest_counter_checks, guest_lazy_checks, guest_wake_checks,
 };
 
 static const struct guest_case *const death_tables[] = {

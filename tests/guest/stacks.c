@@ -16,7 +16,7 @@
 #include <rt/timer.h>
 
 #define MANY 200
-#define WAIT_NS (20 * NS_PER_S)
+#define WAIT_NS (120 * NS_PER_S)      /* a busy host may keep a CPU for seconds */
 
 static uint64_t soon(void) { return arch_now_ns() + WAIT_NS; }
 
@@ -73,7 +73,7 @@ static void cached_stack_is_reused_at_once(void)
         CHECK(stack_measure(thread->home) <= 128);      /* nothing of the last owner is left */
         thread_start(thread);
         CHECK(semaphore_down(&done, soon()));
-        thread_sleep_ns(NS_PER_MS);
+        guest_wait_gone(&visit_def);
     }
     CHECK(counts().hits - hits >= ARRAY_COUNT(visits) / 2);
 }
@@ -92,7 +92,7 @@ static void many_end_at_once(void)
         }
         for (unsigned i = 0; i < MANY; i++)
             CHECK(semaphore_down(&done, soon()));
-        thread_sleep_ns(20 * NS_PER_MS);
+        guest_wait_gone(&visit_def);
         settle(before);
         stack_cache_drain();
         if (round == 1)
@@ -234,7 +234,9 @@ static void opting_out_is_visible(void)
     heap_free(text);
     for (unsigned i = 0; i < 3; i++)
         semaphore_up(&go);
-    thread_sleep_ns(10 * NS_PER_MS);
+    guest_wait_gone(&plain);
+    guest_wait_gone(&wired);
+    guest_wait_gone(&usual);
     settle(before);
 }
 
@@ -259,7 +261,7 @@ static void guarded_buffers(void)
         if (!round)
             free_before = page_count_free();
     }
-    CHECK(page_count_free() == free_before);
+    CHECK(page_count_free() >= free_before);      /* a worker may still be freeing what was there before */
     guarded_free(NULL);
 }
 

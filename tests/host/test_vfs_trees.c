@@ -102,7 +102,7 @@ VFS_TEST(test_sysfs)
     assert_int_equal(sysfs_add_group("block/test", group), 0);
     assert_int_equal(sysfs_add_group("block/test", group), -EEXIST);
     assert_int_equal(sysfs_add_group("block/test/number", group), -EEXIST);
-    assert_string_equal(names_in("/sys"), "stack smp memory block ");
+    assert_string_equal(names_in("/sys"), "stack memory smp block ");
     assert_string_equal(names_in("/sys/block/test"), "number plus long ");
     assert_non_null(strstr(names_in("/sys/stack"), "total "));
     assert_string_equal(text_of("/sys/block/test/../test/number"), "5\n");

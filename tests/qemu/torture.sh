@@ -36,7 +36,7 @@ torture() {
 
 # The pool is never made so small that anybody would be refused.
 torture 'default stacks' 0 --data 512K -- -c 4 -- \
-    --levels 6 --threads 8 --seconds 25 --seed 1 --pool-min 48 --keep
+    --levels 6 --threads 8 --seconds 20 --seed 1 --pool-min 48 --keep
 for kind in create write read map fsync rename truncate unlink orphan folder sync mount resize memory futex lock \
     sleep threads affinity; do
     assert_at_least "default stacks: operations of the kind $kind" "$(done_of "$kind")" 1
@@ -45,12 +45,18 @@ assert_equal 'default stacks: refused' "$(verdict refused)" 0
 assert_at_least 'default stacks: the deepest level came and went' "$(verdict unmounts)" 10
 
 torture 'few stacks' 3 --data 256K -- -c 2 --append 'stack.extra=3 stack.need=force' -- \
-    --levels 6 --threads 8 --seconds 12 --seed 2
+    --levels 6 --threads 8 --seconds 10 --seed 2
 assert_at_least 'few stacks: refused' "$(verdict refused)" 20
 
 torture 'no stacks, little memory, 1 KiB blocks' 3 --data 256K --block 1K -- -m 24M --append 'stack.extra=0' -- \
     --levels 6 --threads 8 --seconds 10 --seed 3 --pool-max 4
 assert_at_least 'no stacks: refused' "$(verdict refused)" 1
+
+# Stacks that grow, and lose again what they do not use.
+torture 'growth by faults' 0 --data 256K -- -c 4 --append 'stack.grow=fault' -- \
+    --levels 6 --threads 8 --seconds 8 --seed 4 --pool-min 48
+torture 'growth, filled ahead' 0 --data 256K -- -c 2 --append 'stack.grow=prefill' -- \
+    --levels 6 --threads 8 --seconds 8 --seed 5 --pool-min 48
 
 run_guest --app "$APPS/torture" -- --seconds
 assert_status 'a wrong option ends with 2' 2
