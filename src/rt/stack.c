@@ -339,15 +339,21 @@ static volatile uint64_t *page_words(const struct stack *stack, uintptr_t va, bo
                ? arch_phys_to_virt((entry & ARCH_ENTRY_FRAME) + va % PAGE_BYTES) : NULL;
 }
 
-/* The lowest word that is not zero. */
+/*
+ * The lowest word that is not zero. Of a stack of another thread, which may end meanwhile: then its frames are others',
+ * so what was read counts only if the frame is still the stack's afterwards.
+ */
 __attribute__((no_sanitize("address"))) static uintptr_t lowest_used(const struct stack *stack)
 {
     for (uintptr_t va = stack->base; va < stack->top;) {
         size_t words = MIN(PAGE_BYTES - va % PAGE_BYTES, stack->top - va) / sizeof(uint64_t);
         const volatile uint64_t *word = page_words(stack, va, true);
         for (size_t i = 0; word && i < words; i++)
-            if (word[i])
-                return va + i * sizeof(*word);
+            if (word[i]) {
+                if (page_words(stack, va, true) == word)
+                    return va + i * sizeof(*word);
+                break;
+            }
         va += words * sizeof(*word);
     }
     return stack->top;
@@ -386,8 +392,10 @@ struct deepest_visitor {
 static void see_depth(const struct stack_visitor *visitor, struct stack *stack)
 {
     const struct deepest_visitor *v = container_of(visitor, const struct deepest_visitor, visitor);
+    /* Not stored in it: by now it may be another thread's. */
+    size_t used = stack->kind <= STACK_OWN ? stack->top - lowest_used(stack) : 0;
     if (stack->kind <= STACK_OWN)
-        *v->deepest = MAX(*v->deepest, stack_measure(stack));
+        *v->deepest = MAX(*v->deepest, MAX(used, (size_t)stack->deepest));
 }
 
 size_t stack_deepest(void)

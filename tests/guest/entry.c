@@ -232,7 +232,8 @@ static void nmis_among_interrupts(void)
     console_printf("  %lu NMIs, %lu interrupts sent and counted\n", counts, total_count);
 }
 
-/* ---- nested: the NMI's handler takes a fault, whose iretq lets the next NMI in ---- */
+/* ---- nested: the NMI's handler takes a fault, whose iretq lets the next NMI in ----
+ * In a handler x86_zero(), not arch_zero(), which would make whom it interrupts a user of app memory. */
 
 static uint64_t nested_depth[CPUS_MAX], nested_seen;
 
@@ -246,7 +247,7 @@ static bool nmi_with_fault(struct arch_frame *frame)
         nested_seen++;
     else
         apic_send(x86_cpu()->apic_id, APIC_SEND_NMI);    /* waits until the fault below has returned */
-    CHECK(arch_zero((void *)(uintptr_t)0x1000, 8) == -EFAULT);
+    CHECK(x86_zero((void *)(uintptr_t)0x1000, 8) == -EFAULT);
     CHECK(!memcmp(&copy, frame, sizeof(copy)));
     nested_depth[cpu]--;
     return true;
@@ -296,7 +297,7 @@ static bool nmi_faults(struct arch_frame *frame)
     const struct stack *stack = stack_find((uintptr_t)frame, NULL);
     struct arch_frame copy = *frame;
     if (stack->top - (uintptr_t)frame < 2 * IST_SHIFT)
-        CHECK(arch_zero((void *)(uintptr_t)0x2000, 8) == -EFAULT);
+        CHECK(x86_zero((void *)(uintptr_t)0x2000, 8) == -EFAULT);
     CHECK(!memcmp(&copy, frame, sizeof(copy)));
     nmi_counts[arch_cpu()->index]++;
     return true;

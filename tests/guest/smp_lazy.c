@@ -54,9 +54,11 @@ static void all_look(uint64_t value)
 /* The users sleep again: their CPUs are idle, or run a worker. */
 static void wait_until_asleep(void)
 {
+    uint64_t end = arch_now_ns() + 60 * NS_PER_S;
     for (uint32_t i = 1; i < cpu_count; i++)
-        while (!__atomic_load_n(&x86_cpus[i]->app_tlb, __ATOMIC_SEQ_CST))
+        while (!__atomic_load_n(&x86_cpus[i]->app_tlb, __ATOMIC_SEQ_CST) && arch_now_ns() < end)
             thread_sleep_ns(100 * NS_PER_US);
+    CHECK(arch_now_ns() < end);
 }
 
 static void start_users(struct pinned **users, const struct pinned_ops *ops)
