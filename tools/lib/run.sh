@@ -67,7 +67,7 @@ command_run() {
     [[ $memory =~ ^[0-9]{1,6}[MG]$ ]] || die 125 "-m $memory: a size such as 64M or 1G is wanted"
     [ "$RUN_UEFI" -eq 0 ] || [ "$boot" != kernel ] || die 125 "--uefi boots from an ISO; it cannot go with --kernel"
     [ "$RUN_UEFI" -eq 0 ] || boot=iso
-    [ -z "$RUN_STATS" ] || append=$(stats_append "$append")
+    [ -z "$RUN_STATS" ] || append=$(stats_append "$append") || exit 125
     run_prepare "$app" "$append" "$boot" "$dry" "$@"
     qemu_command "$memory"
     if [ "$dry" -eq 1 ]; then
