@@ -98,6 +98,8 @@ static void test_process(void)
     l = get(b, F_OFD_GETLK, F_RDLCK, 990, 1);
     EQUAL(l.l_pid, getpid());
     OK(flock(b, LOCK_EX | LOCK_NB)); /* another kind */
+    FAILS(dup2(-1, c), EBADF); /* closes nothing */
+    FAILS(set(b, F_OFD_SETLK, F_RDLCK, 990, 1), EAGAIN);
     close(c); /* any close of the file lets the process's locks go */
     OK(set(b, F_OFD_SETLK, F_WRLCK, 0, 0));
     FAILS(set(a, F_SETLK, F_RDLCK, 0, 1), EAGAIN);

@@ -292,6 +292,48 @@ static void test_epoll(void)
     close(set);
 }
 
+static int epoll_set;
+
+static void *wait_for_epoll(void *fd)
+{
+    struct epoll_event event;
+
+    long long start = now_ms();
+    EQUAL(epoll_wait(epoll_set, &event, 1, 4000), 1);
+    EQUAL(now_ms() - start < 4000, 1);
+    EQUAL(event.data.fd, *(int *)fd);
+    return NULL;
+}
+
+/* What is ready already when it is added, or asked for again, ends a wait that goes on. */
+static void test_epoll_added(void)
+{
+    int fds[2];
+    struct epoll_event in = { .events = EPOLLIN | EPOLLONESHOT };
+    pthread_t thread;
+
+    epoll_set = (int)OK(epoll_create1(0));
+    OK(pipe(fds));
+    EQUAL(write(fds[1], "x", 1), 1);
+    in.data.fd = fds[0];
+    for (int i = 0; i < 2; i++) {
+        EQUAL(pthread_create(&thread, NULL, wait_for_epoll, &fds[0]), 0);
+        usleep(50000);
+        OK(epoll_ctl(epoll_set, i ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fds[0], &in));
+        EQUAL(pthread_join(thread, NULL), 0);
+    }
+    close(fds[0]);
+    close(fds[1]);
+    for (int i = 0; i < 8; i++) { /* other files with the same numbers, and perhaps in the same memory */
+        OK(pipe(fds));
+        FAILS(epoll_ctl(epoll_set, EPOLL_CTL_MOD, fds[0], &in), ENOENT);
+        OK(epoll_ctl(epoll_set, EPOLL_CTL_ADD, fds[0], &in));
+        close(fds[i % 2]);
+        close(fds[!(i % 2)]);
+    }
+    close(epoll_set);
+}
+
 static void test_no_children(void)
 {
     int status;
@@ -310,6 +352,7 @@ int main(void)
     test_poll();
     test_select();
     test_epoll();
+    test_epoll_added();
     test_no_children();
     return check_end("pipes");
 }

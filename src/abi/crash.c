@@ -187,11 +187,19 @@ static const struct arch_frame *app_frame(void)
     return (const struct arch_frame *)thread_current()->arch.home_top - 1;
 }
 
-void crash_by_signal(int signal, const char *what)
+static void end_by_signal(int signal, const char *what)
 {
     if (!app_finish_crash(signal))
         return;
     log_flush();
     console_printf("app %s: ended by %s (%d): %s\n", app.name, signal_name(signal), signal, what);
-    backtrace_app(app_frame());
+    if (thread_current()->app)        /* a worker brings alarms and ^C, and has not been in the app */
+        backtrace_app(app_frame());
+}
+
+void crash_by_signal(int signal, const char *what)
+{
+    app_idle_end();                   /* the end waits until all is said, also for a worker */
+    end_by_signal(signal, what);
+    app_idle_begin();
 }

@@ -30,7 +30,7 @@ struct epoll_event {
 struct entry {
     struct list link;
     int fd;
-    const struct file *file;          /* not referenced: only compared */
+    uint64_t serial;                  /* of its file, which is not referenced and may be gone */
     struct epoll_event event;
     uint64_t seen;                    /* vfs_events_count when it was last reported */
 };
@@ -38,7 +38,15 @@ struct entry {
 struct epoll {
     struct mutex lock;
     struct list entries;              /* lock */
+    bool missed;                      /* atomic: somebody could not look, since the lock was taken */
 };
+
+static void unlock(struct epoll *e)
+{
+    mutex_unlock(&e->lock);
+    if (__atomic_exchange_n(&e->missed, false, __ATOMIC_SEQ_CST))
+        vfs_events_changed();
+}
 
 static void epoll_close(struct inode *inode, struct file *file)
 {
@@ -98,7 +106,7 @@ static struct entry *find_locked(const struct epoll *e, int fd, const struct fil
     struct entry *x;
 
     list_for_each(x, &e->entries, link)
-        if (x->fd == fd && x->file == file)
+        if (x->fd == fd && x->serial == file->serial)
             return x;
     return NULL;
 }
@@ -122,7 +130,7 @@ static long change_locked(struct epoll *e, uint64_t operation, int fd, const str
         if (!x)
             return -ENOMEM;
         x->fd = fd;
-        x->file = file;
+        x->serial = file->serial;
         list_push_back(&e->entries, &x->link);
     }
     x->event = *event;
@@ -155,7 +163,9 @@ SYSCALL(epoll_ctl)
         struct epoll *e = epoll->private;
         mutex_lock(&e->lock);
         error = change_locked(e, args->a[1], (int)args->a[2], file, &event);
-        mutex_unlock(&e->lock);
+        unlock(e);
+        if (!error && args->a[1] != EPOLL_DELETE)
+            vfs_events_changed();     /* it may be ready, and others wait already */
     }
     file_put(file);
 out_epoll:
@@ -199,22 +209,26 @@ static long epoll_look(struct watch *watch)
     uint64_t changes = __atomic_load_n(&vfs_events_count, __ATOMIC_SEQ_CST);
     long count = 0;
 
-    if (!mutex_trylock(&e->lock))
-        return 0;
+    if (!mutex_trylock(&e->lock)) {
+        __atomic_store_n(&e->missed, true, __ATOMIC_SEQ_CST);
+        if (!mutex_trylock(&e->lock))
+            return 0;                 /* who has the lock looks at `missed` once it is free */
+    }
     list_for_each_safe(x, next, &e->entries, link) {
         struct file *file = fd_get(x->fd);
-        if (file == x->file && !is_spent(x) && count < w->most) {
+        bool same = file && file->serial == x->serial;
+        if (same && !is_spent(x) && count < w->most) {
             uint32_t events = events_of(x, file, changes);
             if (events)
                 w->ready[count++] = (struct epoll_event){events, x->event.data};
-        } else if (file != x->file) {
+        } else if (!same) {
             list_remove(&x->link);
             heap_free(x);
         }
         if (file)
             file_put(file);
     }
-    mutex_unlock(&e->lock);
+    unlock(e);
     return count;
 }
 

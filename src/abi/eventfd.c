@@ -11,6 +11,8 @@
 
 #define EFD_SEMAPHORE 1u
 #define COUNT_MAX (UINT64_MAX - 1)
+/* A shorter period is counted right, but not by an interrupt for each: that would leave time for nothing else. */
+#define COUNT_AGAIN_NS (100 * NS_PER_US)
 
 struct counter {
     struct spinlock lock;
@@ -36,7 +38,7 @@ static void timer_fired(struct timer *timer)
         c->deadline_ns = c->period_ns ? c->deadline_ns + times * c->period_ns : 0;
     }
     if (c->deadline_ns)
-        timer_start(timer, c->deadline_ns);
+        timer_start(timer, MAX(c->deadline_ns, now + COUNT_AGAIN_NS));
     spin_unlock(&c->lock, irq);
     vfs_events_changed();
 }
@@ -127,6 +129,9 @@ static void counter_close(struct inode *inode, struct file *file)
     struct counter *c = file->private;
 
     (void)inode;
+    bool irq = spin_lock(&c->lock);
+    c->deadline_ns = 0;               /* or a timer that fires now would start itself again */
+    spin_unlock(&c->lock, irq);
     timer_cancel_wait(&c->timer);
     heap_free(c);
 }

@@ -252,6 +252,7 @@ unsigned app_load_and_run(const char *path, uint32_t argc, const char *const *ar
     if (app.missing_calls)
         log_info("app: %llu calls gave ENOSYS", (unsigned long long)app.missing_calls);
     symbols_stop();
+    app_drop_waits();
     memory_unmap_files();
     fd_close_all();
     return app.result;

@@ -159,6 +159,7 @@ static int try_set(struct file *file, const struct file_lock *wanted, bool unloc
 
 static int set(struct file *file, const struct file_lock *wanted, bool unlock, bool wait_for_it)
 {
+    struct app_thread *t = app_thread_current();
     struct app_wait wait;
     int error = 0;
 
@@ -168,10 +169,13 @@ static int set(struct file *file, const struct file_lock *wanted, bool unlock, b
         if (result != -EAGAIN || !wait_for_it)
             return result;
         app_wait_enter(&wait, &released);
-        if (__atomic_load_n(&releases, __ATOMIC_SEQ_CST) != seen)
+        if (__atomic_load_n(&releases, __ATOMIC_SEQ_CST) != seen) {
             app_wait_leave(&wait);
-        else
+        } else {
+            __atomic_store_n(&t->waits_with, file, __ATOMIC_SEQ_CST);
             error = app_wait(&wait, WAIT_FOREVER);
+            __atomic_store_n(&t->waits_with, NULL, __ATOMIC_SEQ_CST);
+        }
     }
     return error;
 }

@@ -104,7 +104,10 @@ static long duplicate_to(uint64_t fd, uint64_t target, bool close_on_exec)
 {
     if ((int)target < 0 || (int)target >= FD_MAX)
         return -EBADF;
-    struct file *old = fd_get((int)target);
+    struct file *file = fd_get((int)fd), *old = file ? fd_get((int)target) : NULL;
+    if (!file)
+        return -EBADF;
+    file_put(file);
     if (old) {
         locks_closing(old);
         file_put(old);

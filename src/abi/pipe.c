@@ -100,12 +100,12 @@ static ssize_t pipe_read(struct file *file, void *dst, size_t bytes)
     return error;
 }
 
-/* -EAGAIN: there is no room, or too little to keep @bytes together. */
-static ssize_t write_some(struct pipe *pipe, const char *src, size_t bytes)
+/* -EAGAIN: there is room for less than @least bytes. */
+static ssize_t write_some(struct pipe *pipe, const char *src, size_t bytes, size_t least)
 {
     mutex_lock(&pipe->lock);
     size_t room = pipe->bytes - (size_t)filled(pipe);
-    size_t part = bytes <= PIPE_ATOMIC_BYTES && room < bytes ? 0 : MIN(bytes, room);
+    size_t part = room < least ? 0 : MIN(bytes, room);
     ssize_t result = -EPIPE;
     if (pipe->readers && part == 0)
         result = -EAGAIN;
@@ -130,7 +130,7 @@ static ssize_t pipe_write(struct file *file, const void *src, size_t bytes)
     ssize_t error = 0;
 
     while (!error && done < bytes) {
-        ssize_t put = write_some(pipe, from + done, bytes - done);
+        ssize_t put = write_some(pipe, from + done, bytes - done, atomic);
         if (put > 0) {
             done += (size_t)put;
             continue;
@@ -140,7 +140,7 @@ static ssize_t pipe_write(struct file *file, const void *src, size_t bytes)
             break;
         app_wait_enter(&wait, &pipe->queue);
         error = 0;
-        if (pipe->bytes - filled(pipe) >= MIN(atomic, bytes - done) || !is_open(&pipe->readers))
+        if (pipe->bytes - filled(pipe) >= atomic || !is_open(&pipe->readers))
             app_wait_leave(&wait);
         else
             error = app_wait(&wait, WAIT_FOREVER);
@@ -179,12 +179,10 @@ static void close_end(struct pipe *pipe, uint32_t *end)
     mutex_lock(&pipe->lock);
     __atomic_store_n(end, 0, __ATOMIC_RELEASE);
     bool last = !pipe->readers && !pipe->writers;
+    changed(pipe);                    /* with the lock: without it, who closes the other end may free the pipe */
     mutex_unlock(&pipe->lock);
-    if (!last) {
-        changed(pipe);
+    if (!last)
         return;
-    }
-    vfs_events_changed();
     page_free(pipe->ring, pipe->order);
     heap_free(pipe);
 }

@@ -9,6 +9,7 @@
 #include <rt/assert.h>
 #include <rt/heap.h>
 #include <rt/machine.h>
+#include <vfs/vfs.h>
 
 struct app app = {
     .lock = SPINLOCK_NAMED("app"),
@@ -105,10 +106,20 @@ static bool leave_app(struct app_thread *t)
     return last;
 }
 
+/* Who wakes late (app_thread_exit) and the end both do it; the first one drops the reference. */
+static struct file *take_wait(struct app_thread *t)
+{
+    return __atomic_exchange_n(&t->waits_with, NULL, __ATOMIC_SEQ_CST);
+}
+
 void app_thread_exit(int status)
 {
     struct app_thread *t = app_thread_current();
+    struct file *file = take_wait(t);
     static const uint32_t zero;
+
+    if (file)
+        file_put(file);
 
     if (!app_ending()) {
         futex_robust_exit(t->robust_head, t->tid);
@@ -191,6 +202,23 @@ void app_idle_begin(void)
 void app_idle_end(void)
 {
     busy_add();
+}
+
+void app_drop_waits(void)
+{
+    struct app_thread *t;
+    struct file *file;
+
+    do {
+        file = NULL;
+        bool irq = spin_lock(&app.lock);
+        list_for_each(t, &app.threads, link)
+            if (!file)
+                file = take_wait(t);
+        spin_unlock(&app.lock, irq);
+        if (file)
+            file_put(file);
+    } while (file);
 }
 
 void app_wait_quiet(void)

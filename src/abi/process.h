@@ -39,6 +39,7 @@ struct app_thread {
     bool waiting;                     /* in a wait that a signal ends */
     bool mask_is_saved;               /* its own, as the two below */
     uint64_t saved_mask;              /* comes back at the end of the call */
+    struct file *waits_with;          /* atomic; the wait it is in has a reference to it, which the end drops */
     void *fpu_copy;                   /* of a signal's frame; NULL until it takes the first */
     uint64_t alt_stack_base, alt_stack_bytes;
     struct arch_frame start;          /* where it enters the app */
@@ -104,6 +105,8 @@ void app_idle_end(void);
 
 /* Sleeps until the app is ending and no thread is inside a call. */
 void app_wait_quiet(void);
+/* After that: files that threads left asleep hold (waits_with), which would keep their mounts busy. */
+void app_drop_waits(void);
 
 /* Time on a CPU and I/O of one thread, or of all there were. */
 uint64_t thread_cpu_ns(const struct thread *thread);

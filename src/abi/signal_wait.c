@@ -77,6 +77,8 @@ SYSCALL(rt_sigtimedwait)
 
 /* ---- alarms ---- */
 
+#define ALARM_AGAIN_NS (100 * NS_PER_US)
+
 static void alarm_fire(struct timer *timer);
 static void alarm_execute(struct work *work);
 static const struct timer_ops alarm_timer_ops = {.fire = alarm_fire};
@@ -108,8 +110,10 @@ static void alarm_execute(struct work *work)
     mutex_lock(&alarms.lock);
     bool due = alarms.deadline_ns && arch_now_ns() >= alarms.deadline_ns;
     if (due && alarms.period_ns) {
-        alarms.deadline_ns += alarms.period_ns;
-        timer_start(&alarms.timer, alarms.deadline_ns);
+        uint64_t now = arch_now_ns(), late_ns = now - alarms.deadline_ns;
+        /* periods that have passed bring one signal, and very short ones leave time for the app */
+        alarms.deadline_ns += (late_ns / alarms.period_ns + 1) * alarms.period_ns;
+        timer_start(&alarms.timer, MAX(alarms.deadline_ns, now + ALARM_AGAIN_NS));
     } else if (due) {
         alarms.deadline_ns = 0;
     }

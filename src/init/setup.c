@@ -142,7 +142,7 @@ static void mount_one(const char *spec)
         mount_failed(spec, "its source cannot be opened", err);
     err = vfs_mount(source, target, type_name, 0, "");
     if (err)
-        mount_failed(spec, "failed", err);
+        mount_failed(spec, err == -ENODEV ? "there is no such type of filesystem" : "failed", err);
     heap_free(text);
 }
 

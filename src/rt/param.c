@@ -25,6 +25,7 @@ struct param_def {
     uint64_t *value;
     const char **string;              /* PARAM_STRING; PARAM_LIST: the array */
     uint32_t *count;                  /* PARAM_LIST */
+    const char *form;                 /* PARAM_LIST: what a value looks like */
     const char *what;
 };
 
@@ -54,9 +55,9 @@ static const struct param_def defs[] = {
      .what = "bytes demanded at every probe beyond its own need; force: every probe switches; off: none"},
     {.name = "app", .type = PARAM_STRING, .string = &params.app, .what = "the program to run"},
     {.name = "mount", .type = PARAM_LIST, .string = params.mounts, .count = &params.mount_count,
-     .what = "SOURCE:DIR[:TYPE], mounted before the app starts; repeatable"},
+     .form = "SOURCE:DIR[:TYPE]", .what = "SOURCE:DIR[:TYPE], mounted before the app starts; repeatable"},
     {.name = "env", .type = PARAM_LIST, .string = params.env, .count = &params.env_count,
-     .what = "NAME=VALUE for the app's environment; repeatable"},
+     .form = "NAME=VALUE", .what = "NAME=VALUE for the app's environment; repeatable"},
     {.name = "cwd", .type = PARAM_STRING, .text_default = "/", .string = &params.cwd,
      .what = "the app's first current directory"},
     {.name = "disk.timeout", .type = PARAM_UINT, .text_default = "30", .min = 1, .max = 3600,
@@ -111,7 +112,7 @@ static void describe_allowed(const struct param_def *def, struct strbuf *out)
             strbuf_printf(out, " %s", def->choices[i]);
         break;
     case PARAM_STRING: strbuf_puts(out, "text"); break;
-    case PARAM_LIST: strbuf_puts(out, "text, at most 64 times"); break;
+    case PARAM_LIST: strbuf_printf(out, "%s, at most 64 times", def->form); break;
     case PARAM_FLAG: strbuf_puts(out, "no value"); break;
     }
 }

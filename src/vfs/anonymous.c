@@ -78,6 +78,7 @@ int vfs_open_anonymous(const struct inode_ops *ops, const struct stream_ops *str
     file->stream = stream;
     file->private = private;
     file->refs = 1;
+    file->serial = file_next_serial();
     mutex_init(&file->position_lock);
     *out = file;
     return 0;

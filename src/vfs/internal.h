@@ -108,4 +108,5 @@ int anonymous_start(void);            /* -ENOMEM */
 void inode_was_cut(struct inode *inode, uint64_t size);       /* locked */
 
 /* ---- open files (open.c, file_io.c) ---- */
+uint64_t file_next_serial(void);      /* for file->serial */
 int inode_truncate(struct inode *inode, uint64_t size);       /* takes the lock */

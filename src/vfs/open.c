@@ -147,6 +147,12 @@ static int choose_inode(struct file *file)
     return inode_get(device_super, device_inode_number(inode->mode, inode->rdev), &file->inode);
 }
 
+uint64_t file_next_serial(void)
+{
+    static uint64_t last;
+    return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+}
+
 /* Fills in @file, which takes over @path if it succeeds. */
 static int open_path(const struct path *path, unsigned flags, bool created, struct file *file)
 {
@@ -157,6 +163,7 @@ static int open_path(const struct path *path, unsigned flags, bool created, stru
     file->path = *path;
     file->flags = flags & ~(OPEN_CREATE | OPEN_EXCLUSIVE | OPEN_TRUNCATE | OPEN_CLOEXEC);
     file->refs = 1;
+    file->serial = file_next_serial();
     mutex_init_level(&file->position_lock, "file position", 0);
     err = choose_inode(file);
     if (err)

@@ -314,6 +314,7 @@ struct file {
     uint64_t position;
     uint64_t append_end;              /* inode->lock; see vfs_write() */
     uint32_t refs;                    /* atomic */
+    uint64_t serial;                  /* no two files ever have the same */
     const struct stream_ops *stream;  /* NULL: its calls go through the probes */
     const struct file_end_ops *at_end;  /* called before it is closed; or NULL */
     void *private;

@@ -151,6 +151,10 @@ assert_contains 'is told' ' app_status=204'
 run_guest --app "$TMP/ends" -- busy
 assert_status 'exit with busy threads' 7
 assert_contains 'they were all running' 'ends: all run'
+new_disk 1024
+run_guest --app "$TMP/ends" --disk "$TMP/disk" --append 'mount=/dev/vda:/m' -- waits /m/locked
+assert_status 'exit with threads that wait for room in a pipe and for a lock' 9
+check_tower 'the disk with the locked file is clean' "$TMP/disk" 0
 run_guest --app "$TMP/ends" -- thread
 assert_status 'exit from a thread' 8
 for how in last raw; do

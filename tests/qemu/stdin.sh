@@ -65,4 +65,25 @@ assert_contains 'every key is a character' 'keys: 78 03 04 79 0d 71'
 assert_lacks 'raw mode does not echo' '^C'
 typed 'z' --app "$TMP/keys" -- timed
 assert_contains 'VMIN 0 and VTIME' 'keys: timed 0, then 1'
+unset SPILLWAY_STDIN SPILLWAY_STDIN_AFTER
+
+# ---- a terminal of the host ----
+# on_terminal KEYS ARGS...: a run on a terminal of its own; KEYS are typed when the program waits for them.
+on_terminal() {
+    local keys=$1 waited=0
+    shift
+    : >"$OUT.raw"
+    until grep -qa '^keys: ready' "$OUT.raw" || [ "$waited" -ge 600 ]; do
+        sleep 0.1
+        waited=$((waited + 1))
+    done | cat - <(printf '%b' "$keys") <(sleep 2) |
+        script -qefc "$(printf '%q ' "$ROOT/spillway" run --timeout 60 "$@")" /dev/null >"$OUT.raw" 2>&1
+    STATUS=${PIPESTATUS[2]}
+    tr -d '\r' <"$OUT.raw" >"$OUT"
+}
+on_terminal '\003' --app "$TMP/keys" -- spin
+assert_status '^C on a terminal reaches the app' 204
+on_terminal '\001x' --app "$TMP/keys" -- spin
+assert_status '^A x ends the machine: interrupted' 130
+assert_contains '^A x: the last line says so' 'spillway: exit=130 app=keys '
 finish

@@ -45,7 +45,8 @@ run_machine() {
     exec 3<&- 4<&-
     [ -z "$typist" ] || kill "$typist" 2>/dev/null
     [ -z "$terminal" ] || stty "$terminal" 2>/dev/null
-    ! tail -n 1 "$RUN_LOG" | grep -qa '^QEMU: Terminated' || interrupted=1 # Ctrl-A x
+    # Ctrl-A x; QEMU ends this line of its own with \n\r, so for tail it is not the last one.
+    ! tail -n 2 "$RUN_LOG" | grep -qa '^QEMU: Terminated' || interrupted=1
     [ -z "$RUN_ISO" ] || rm -f -- "$RUN_ISO" "$RUN_VARS"
     run_verdict "$status" "$interrupted" "$seconds"
 }

@@ -31,7 +31,7 @@ and runs nestio on it from an ISO; the default APP ARGS are: --levels 6 --thread
 Exit status: the app's own, 0 to 123 (123 for anything above); 124 timeout; 125 set-up trouble; 200 guard page hit;
 201 proven bound exceeded; 202 panic, or death without a last line; 203 bad boot line; 204 the app crashed.
 stdin is the guest's console. On a terminal Ctrl-C ends the app (SIGINT: 204 unless it has a handler) and Ctrl-A x
-the machine; elsewhere, Ctrl-C of the script ends the machine with status 130. What is piped in is typed, then ^D.
+the machine (130); elsewhere, Ctrl-C of the script ends the machine with status 130. What is piped in is typed, then ^D.
 TEXT
 }
 
@@ -67,7 +67,7 @@ command_run() {
     [[ $memory =~ ^[0-9]{1,6}[MG]$ ]] || die 125 "-m $memory: a size such as 64M or 1G is wanted"
     [ "$RUN_UEFI" -eq 0 ] || [ "$boot" != kernel ] || die 125 "--uefi boots from an ISO; it cannot go with --kernel"
     [ "$RUN_UEFI" -eq 0 ] || boot=iso
-    [ -z "$RUN_STATS" ] || append=$(stats_append "$append")
+    [ -z "$RUN_STATS" ] || append=$(stats_append "$append") || exit 125
     run_prepare "$app" "$append" "$boot" "$dry" "$@"
     qemu_command "$memory"
     if [ "$dry" -eq 1 ]; then

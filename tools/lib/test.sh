@@ -58,7 +58,7 @@ command_test() {
         fi
         TEST_TIMES+=("$family $(seconds_since "$start") s")
     done
-    [ $((TEST_PASSED + TEST_FAILED)) -gt 0 ] || [ "$family" = sources ] || count_failed test "no test matches"
+    [ $((TEST_PASSED + TEST_FAILED)) -gt 0 ] || [ "$family" = sources ] || count_failed test "no test of ${families[*]} has in its name: ${TEST_FILTER[*]}"
     [ ${#families[@]} -lt ${#TEST_FAMILIES[@]} ] || [ ${#TEST_FILTER[@]} -gt 0 ] || judge_sources
     printf '\n'
     [ ${#TEST_FAILURES[@]} -eq 0 ] || printf 'failed: %s\n' "${TEST_FAILURES[@]}"

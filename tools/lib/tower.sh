@@ -81,7 +81,10 @@ blocks_for() {
 # make_tower OUTPUT LEVELS BLOCK_BYTES DATA_BYTES [FILE]: FILE goes to the deepest level.
 make_tower() {
     local output=$1 levels=$2 block=$3 data=$4 put=${5:-} work level next_bytes=0 total
-    work=$(mktemp -d "$(dirname -- "$output")/.tower.XXXXXX") || return 1
+    if ! work=$(mktemp -d "$(dirname -- "$output")/.tower.XXXXXX" 2>/dev/null); then
+        note "tower: $output: its folder is not there or cannot be written"
+        return 1
+    fi
     mkdir "$work/content"
     if [ -n "$put" ]; then
         cp -- "$put" "$work/content/" || return 1

@@ -255,7 +255,8 @@ static int truncate_inside(struct ext2_inode *ei, uint64_t size)
     /* From here on it has happened; blocks that cannot be freed now are freed later. */
     if (ext2_trim_to_size(ei))
         write_back_kick(inode->super);
-    return 0;
+    /* Who read, or mapped, before the size changed may have brought back what was cut off: nobody does any more. */
+    return mapping_truncate(&ei->mapping, align_up(size, PAGE_BYTES));
 }
 
 int ext2_truncate(struct inode *inode, uint64_t size)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -47,6 +48,45 @@ static void *write_on(void *unused)
             return unused;
 }
 
+/* Two that wait for what never comes: room in a pipe for the rest of a write, and a lock on @path. */
+static int pipe_fds[2];
+static const char *path;
+
+static void *write_too_much(void *unused)
+{
+    static char bytes[65536 + 100];
+    running++;
+    if (write(pipe_fds[1], bytes, sizeof(bytes)) < 0)
+        exit(96);
+    return unused;
+}
+
+static void *lock_twice(void *unused)
+{
+    int a = open(path, O_RDWR | O_CREAT, 0600), b = open(path, O_RDWR);
+    if (a < 0 || b < 0 || flock(a, LOCK_EX))
+        exit(95);
+    running++;
+    flock(b, LOCK_EX);
+    exit(94);
+    return unused;
+}
+
+static int end_waits(void)
+{
+    char bytes[50];
+    pthread_t t;
+    if (pipe(pipe_fds) || pthread_create(&t, NULL, write_too_much, NULL) || pthread_create(&t, NULL, lock_twice, NULL))
+        return 93;
+    while (running < 2)
+        usleep(1000);
+    usleep(20000);
+    if (read(pipe_fds[0], bytes, sizeof(bytes)) != sizeof(bytes))
+        return 92;
+    usleep(20000);
+    return 9;
+}
+
 static void start_all(void)
 {
     static void *(*const runs[])(void *) = {spin, wait_for_lock, sleep_long, write_on};
@@ -83,6 +123,10 @@ int main(int argc, char **argv)
     if (strcmp(way, "busy") == 0) {
         start_all();
         return 7;
+    }
+    if (strcmp(way, "waits") == 0) {
+        path = argv[2];
+        return end_waits();
     }
     if (strcmp(way, "thread") == 0) {
         start_all();
