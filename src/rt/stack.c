@@ -339,21 +339,15 @@ static volatile uint64_t *page_words(const struct stack *stack, uintptr_t va, bo
                ? arch_phys_to_virt((entry & ARCH_ENTRY_FRAME) + va % PAGE_BYTES) : NULL;
 }
 
-/*
- * The lowest word that is not zero. Of a stack of another thread, which may end meanwhile: then its frames are others',
- * so what was read counts only if the frame is still the stack's afterwards.
- */
+/* The lowest word that is not zero. */
 __attribute__((no_sanitize("address"))) static uintptr_t lowest_used(const struct stack *stack)
 {
     for (uintptr_t va = stack->base; va < stack->top;) {
         size_t words = MIN(PAGE_BYTES - va % PAGE_BYTES, stack->top - va) / sizeof(uint64_t);
         const volatile uint64_t *word = page_words(stack, va, true);
         for (size_t i = 0; word && i < words; i++)
-            if (word[i]) {
-                if (page_words(stack, va, true) == word)
-                    return va + i * sizeof(*word);
-                break;
-            }
+            if (word[i])
+                return va + i * sizeof(*word);
         va += words * sizeof(*word);
     }
     return stack->top;
@@ -392,16 +386,24 @@ struct deepest_visitor {
 static void see_depth(const struct stack_visitor *visitor, struct stack *stack)
 {
     const struct deepest_visitor *v = container_of(visitor, const struct deepest_visitor, visitor);
-    /* Not stored in it: by now it may be another thread's. */
-    size_t used = stack->kind <= STACK_OWN ? stack->top - lowest_used(stack) : 0;
-    if (stack->kind <= STACK_OWN)
-        *v->deepest = MAX(*v->deepest, MAX(used, (size_t)stack->deepest));
+    if (stack->kind > STACK_OWN)
+        return;
+    /* With interrupts off no flush ends, so no frame found here is freed and no slot used again. Who unmaps the stack says
+       that it is gone before its frames hold anything else. */
+    bool irq = arch_irq_save();
+    size_t used = MAX((size_t)(stack->top - lowest_used(stack)), (size_t)stack->deepest);
+    bool live = __atomic_load_n(&stack->state, __ATOMIC_ACQUIRE) != STACK_GONE;
+    arch_irq_restore(irq);
+    if (live)
+        *v->deepest = MAX(*v->deepest, used);
 }
 
 size_t stack_deepest(void)
 {
-    size_t deepest = __atomic_load_n(&deepest_ever, __ATOMIC_RELAXED);
+    size_t deepest = 0;
     const struct deepest_visitor v = {.visitor = {.see = see_depth}, .deepest = &deepest};
     stack_for_each(&v.visitor);
+    /* Those that went meanwhile have been counted there. */
+    deepest = MAX(deepest, (size_t)__atomic_load_n(&deepest_ever, __ATOMIC_ACQUIRE));
     return MAX(deepest, stack_outside_deepest());
 }

@@ -27,7 +27,7 @@ torture() {
     assert_equal "$label: levels up" "$(verdict levels)" 7
     assert_equal "$label: all that was written could be checked" "$(verdict unverified)" 0
     assert_at_least "$label: checks of the invariants" "$(verdict checks)" 100
-    assert_at_least "$label: resizes of the pool" "$(verdict resizes)" 20
+    assert_at_least "$label: resizes of the pool" "$(verdict resizes)" 10
     assert_at_least "$label: threads came and went" "$(verdict threads)" 20
     assert_at_least "$label: switches" "$(last_field switches)" 100
     assert_equal "$label: every stack went home" "$(last_field free)" "$(last_field total)"
@@ -52,11 +52,11 @@ torture 'no stacks, little memory, 1 KiB blocks' 3 --data 256K --block 1K -- -m 
     --levels 6 --threads 8 --seconds 10 --seed 3 --pool-max 4
 assert_at_least 'no stacks: refused' "$(verdict refused)" 1
 
-# Stacks that grow, and lose again what they do not use.
-torture 'growth by faults' 0 --data 256K -- -c 4 --append 'stack.grow=fault' -- \
-    --levels 6 --threads 8 --seconds 8 --seed 4 --pool-min 48
-torture 'growth, filled ahead' 0 --data 256K -- -c 2 --append 'stack.grow=prefill' -- \
-    --levels 6 --threads 8 --seconds 8 --seed 5 --pool-min 48
+# Stacks that grow, and lose again what they do not use. They have 16 KiB; that 12 KiB are kept free makes probes switch.
+torture 'growth by faults' 0 --data 256K -- -c 4 --append 'stack.grow=fault stack.need=12K' -- \
+    --levels 6 --threads 8 --seconds 8 --seed 4 --pool-min 128
+torture 'growth, filled ahead' 0 --data 256K -- -c 2 --append 'stack.grow=prefill stack.need=12K' -- \
+    --levels 6 --threads 8 --seconds 8 --seed 5 --pool-min 128
 
 run_guest --app "$APPS/torture" -- --seconds
 assert_status 'a wrong option ends with 2' 2
