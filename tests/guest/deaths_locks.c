@@ -205,6 +205,7 @@ static void lock_system_call(void)
     app_thread.thread = thread_current();
     thread_current()->app = &app_thread;
     app_ops.app_syscall(&frame);
+    arch_irq_enable();                /* it ends with interrupts off, on the way back to the app */
     mutex_lock(&a);
     app_ops.app_syscall(&frame);
 }
