@@ -283,13 +283,6 @@ static void stacks_body(void *argument)
     assert_int_equal(page_count_free() >= free_before - 1, 1);
 }
 
-#define THREAD_TEST(test)                                                                           \
-    static void test##_test(void **state)                                                           \
-    {                                                                                               \
-        static const struct thread_def def = {.name = #test, .run = test##_body};                   \
-        (void)state;                                                                                \
-        rt_run(&def, NULL);                                                                         \
-    }
 THREAD_TEST(mutex)
 THREAD_TEST(starving)
 THREAD_TEST(free_mutex)

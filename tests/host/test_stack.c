@@ -141,13 +141,6 @@ static void growth_body(void *argument)
     assert_int_equal(stack_map_growing(8192, "home", &stack), -ENOMEM);
 }
 
-#define THREAD_TEST(test)                                                                           \
-    static void test##_test(void **state)                                                           \
-    {                                                                                               \
-        static const struct thread_def def = {.name = #test, .run = test##_body};                   \
-        (void)state;                                                                                \
-        rt_run(&def, NULL);                                                                         \
-    }
 THREAD_TEST(cache)
 THREAD_TEST(overfull)
 THREAD_TEST(clean)

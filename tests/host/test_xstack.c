@@ -225,13 +225,6 @@ static void attrs_body(void *argument)
     }
 }
 
-#define THREAD_TEST(test)                                                                           \
-    static void test##_test(void **state)                                                           \
-    {                                                                                               \
-        static const struct thread_def def = {.name = #test, .run = test##_body};                   \
-        (void)state;                                                                                \
-        rt_run(&def, NULL);                                                                         \
-    }
 THREAD_TEST(untaken)
 THREAD_TEST(nest)
 THREAD_TEST(refuse)
